@@ -1,0 +1,185 @@
+/**
+ * One node, put together by hand. Read top to bottom: this is the order in
+ * which it starts; `stop` is the reverse.
+ *
+ *   data directory -> stores -> metadata -> access -> broker -> alarms -> listeners -> admin
+ *
+ * Knows no command line and no process: see `node/main.ts` and `node/index.ts`.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { MetadataDriver } from '../cluster/drivers/metadata-driver.ts';
+import type { MetadataClient } from '../cluster/metadata-client.ts';
+import { TurnQueue } from '../proto/base/turn-queue.ts';
+import { InternalAccess } from './access/internal-access.ts';
+import { AdminListener } from './admin/admin-listener.ts';
+import { MetadataDefinitionOperations } from './admin/definitions.ts';
+import { adminOperations } from './admin/node-operations.ts';
+import { NodeAlarms } from './alarms/node-alarms.ts';
+import { Broker } from './broker/broker.ts';
+import { createQueue } from './broker/queue/registry.ts';
+import { BrokerClock } from './broker-clock.ts';
+import type { NodeConfig } from './config/config.ts';
+import { foundingOf } from './founding.ts';
+import { FrontEnds } from './front-ends.ts';
+import { resolveNodeName } from './node-name.ts';
+import type { NodeOptions, NodePorts, RunningNode } from './node-options.ts';
+import { StartError } from './node-options.ts';
+import { MetadataPolicySource } from './policy-source.ts';
+import { type NodeStores, openStores } from './stores.ts';
+import { warrenVersion } from './version.ts';
+
+/** Ends one part. Called in the reverse order of the starts. */
+type StopPart = () => Promise<void> | void;
+
+export class WarrenNode implements RunningNode {
+  readonly name: string;
+  readonly ports: NodePorts;
+  readonly cookieFile: string | null;
+  private readonly stopParts: StopPart[];
+  private stopping: Promise<void> | null = null;
+
+  private constructor(name: string, ports: NodePorts, cookieFile: string | null, stopParts: StopPart[]) {
+    this.name = name;
+    this.ports = ports;
+    this.cookieFile = cookieFile;
+    this.stopParts = stopParts;
+  }
+
+  /** @throws StartError, DamageError, or what else keeps it from serving; nothing stays open then. */
+  static async start(options: NodeOptions): Promise<WarrenNode> {
+    const stopParts: StopPart[] = [];
+    try {
+      return await build(options, stopParts);
+    } catch (error) {
+      await stopAll(stopParts);
+      throw error;
+    }
+    async function build(options: NodeOptions, stopParts: StopPart[]): Promise<WarrenNode> {
+      const { config, clock, log } = options;
+      const values = config.values;
+      const turn = new TurnQueue(setImmediate);
+
+      if (options.isAdminOn) AdminListener.load().catch(() => {}); // a fault: `AdminListener.start` meets it again
+      const stores = await openStores(options, turn);
+      stopParts.push(() => stores.close());
+      const { name, warning } = resolveNodeName(values.nodeName, stores.dataDir, options.hostName);
+      if (warning !== null) log.warn(warning);
+
+      const metadata = await startMetadata(options, stores, turn, name);
+      stopParts.push(() => metadata.stop());
+
+      const onNote = (text: string): void => log.info(text);
+      const access = new InternalAccess(metadata.view, {
+        backends: ['internal'],
+        loopbackUsers: values.loopbackUsers,
+        onNote,
+      });
+      const policies = new MetadataPolicySource(metadata.view, onNote);
+      metadata.subscribe(access);
+      metadata.subscribe(policies);
+
+      const brokerClock = new BrokerClock(clock);
+      const broker = new Broker({
+        clock,
+        turn,
+        store: stores.messages,
+        metadata,
+        access,
+        policies,
+        createQueue: options.testing?.createQueue ?? createQueue,
+        nodeId: stores.nodeId,
+        nodeName: name,
+        incarnation: stores.incarnation,
+        limits: { windowBytesMax: values.queueWindowBytes, unwrittenBytesMax: values.queueUnwrittenBytes },
+        random: randomBytes,
+        wake: brokerClock.wake,
+        onNote,
+      });
+      for (const _ of broker.load()) await new Promise<void>((resolve) => setImmediate(resolve));
+      brokerClock.start(broker);
+      stopParts.push(() => brokerClock.stop());
+
+      const alarms = await NodeAlarms.start(options, stores, broker.alarms);
+      stopParts.push(() => alarms.stop());
+
+      await importDefinitions(values, metadata, stores.nodeId);
+
+      const frontEnds = await FrontEnds.open(options, broker, access, metadata.view);
+      stopParts.push(() => frontEnds.close());
+
+      const ports: { amqp: number | null; admin: number | null } = { amqp: frontEnds.amqpPort, admin: null };
+      let cookieFile: string | null = null;
+      const operations = adminOperations({ options, name, metadata, broker, stores, alarms, frontEnds });
+      if (options.isAdminOn) {
+        const admin = await AdminListener.start(options, frontEnds.amqpPort, operations);
+        stopParts.push(() => admin.stop());
+        ports.admin = admin.port;
+        cookieFile = admin.cookieFile;
+        frontEnds.adminPort = admin.port;
+      }
+      options.testing?.onOperable?.({ admin: operations, alarms: alarms.setter });
+      log.info('serving', { node: name, ...ports, version: warrenVersion });
+      return new WarrenNode(name, ports, cookieFile, stopParts);
+    }
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= stopAll(this.stopParts);
+    return this.stopping;
+  }
+}
+
+async function stopAll(stopParts: StopPart[]): Promise<void> {
+  for (let stop = stopParts.pop(); stop !== undefined; stop = stopParts.pop()) await stop();
+}
+
+async function startMetadata(
+  options: NodeOptions,
+  stores: NodeStores,
+  turn: TurnQueue,
+  name: string,
+): Promise<MetadataDriver> {
+  const { config, log } = options;
+  const driver = new MetadataDriver({
+    node: {
+      nodeId: stores.nodeId,
+      name,
+      kind: config.values.isEphemeral ? 'ram' : 'disc',
+      incarnation: stores.incarnation,
+      version: warrenVersion,
+    },
+    founding: foundingOf(config.values, name, randomBytes),
+    store: stores.raft,
+    turn,
+    timers: { every: everyUnreferenced },
+    random: Math.random,
+    events: {
+      onFatal: (error) => options.onFatal(error),
+      onLeader: (leader, term) => log.debug('metadata leader', { leader, term }),
+      // A cluster of one has no peers; the links to others will carry them.
+      onMessage: () => {},
+      log: (line) => log.debug(line.text, { raft: line.level }),
+    },
+  });
+  stores.tellRaftFaults(driver);
+  await driver.start();
+  return driver;
+}
+
+/** `load_definitions`: at each start, all of it or nothing. */
+async function importDefinitions(config: NodeConfig, metadata: MetadataClient, nodeId: string): Promise<void> {
+  const file = config.definitionsFile;
+  if (file === null) return;
+  try {
+    await new MetadataDefinitionOperations(metadata, nodeId).import(await readFile(file, 'utf8'));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`definitions file ${file} was not imported: ${reason}`, error);
+  }
+}
+
+function everyUnreferenced(intervalMs: number, run: () => void): () => void {
+  const timer = setInterval(run, intervalMs);
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,152 @@
+/**
+ * Joins the frames of one publish: method, header, body frames, for contents
+ * that did not arrive as one unit.
+ *
+ *   method -- basic.publish --> header -- size 0 --> method
+ *                                 \---- size > 0 --> body -- all there --> method
+ *
+ * Body bytes are gathered into parts of at most 256 KiB, which grow as the
+ * bytes come: an announced size costs nothing. Of a body above the limit
+ * nothing is kept, it is only counted (behaviour 105). A body longer than
+ * announced leaves the channel waiting for more of it for ever, as in RabbitMQ
+ * (behaviour 40).
+ *
+ * Source: AMQP 0-9-1 §4.2.6 (content framing), behaviours 36 to 40.
+ */
+import { AmqpError, ReplyCode } from '../../../proto/amqp091/errors.ts';
+import { PUBLISH_ID, unexpectedFrame } from './method-errors.ts';
+
+/** No value, peer frame or copy is larger: see Message.bodyTail. */
+export const BODY_PART_BYTES_MAX = 256 * 1024;
+const PART_BYTES_MIN = 4 * 1024;
+/** Class, weight and body size before the property flags. */
+const PROPERTIES_AT = 12;
+const BASIC_CLASS = 60;
+const TWO_TO_32 = 4_294_967_296;
+const NO_BYTES = Buffer.alloc(0);
+
+export class ContentAssembler {
+  state: 'method' | 'header' | 'body' = 'method';
+  /** Arguments of the basic.publish, an own copy. */
+  args: Buffer = NO_BYTES;
+  /** The whole body as announced. */
+  bodyBytes = 0;
+  private readonly bodyBytesMax: number;
+  private propertiesBytes = 0;
+  private receivedBytes = 0;
+  private parts: Buffer[] = [];
+  private part: Buffer = NO_BYTES;
+  private filledBytes = 0;
+  /** How large `part` will be when it is full. */
+  private partBytes = 0;
+
+  constructor(bodyBytesMax: number) {
+    this.bodyBytesMax = bodyBytesMax;
+  }
+
+  get isTooLarge(): boolean {
+    return this.bodyBytes > this.bodyBytesMax;
+  }
+
+  /** @throws AmqpError 505 when content is due instead. */
+  expectMethod(): void {
+    if (this.state !== 'method') throw this.notContent();
+  }
+
+  begin(args: Buffer): void {
+    this.args = args;
+    this.state = 'header';
+  }
+
+  /** @returns true when the content is complete. @throws AmqpError 505 */
+  onHeader(bytes: Buffer, start: number, end: number): boolean {
+    if (this.state === 'method') throw unexpectedFrame('method frame, got non method frame instead', 0);
+    if (this.state === 'body') throw this.notContent();
+    // A weight (always 0) makes it something else than a content header.
+    if (bytes.readUInt16BE(start + 2) !== 0) throw this.notContent();
+    const classId = bytes.readUInt16BE(start);
+    if (classId !== BASIC_CLASS) {
+      throw unexpectedFrame(`content header for class 60, got one for class ${classId} instead`, PUBLISH_ID);
+    }
+    this.bodyBytes = bytes.readUInt32BE(start + 4) * TWO_TO_32 + bytes.readUInt32BE(start + 8);
+    this.receivedBytes = 0;
+    this.propertiesBytes = end - start - PROPERTIES_AT;
+    this.parts = [];
+    this.startPart(this.propertiesBytes + Math.min(this.isTooLarge ? 0 : this.bodyBytes, BODY_PART_BYTES_MAX));
+    this.fill(bytes, start + PROPERTIES_AT, end);
+    this.state = this.bodyBytes === 0 ? 'method' : 'body';
+    return this.bodyBytes === 0;
+  }
+
+  /** @returns true when the content is complete. @throws AmqpError 505 */
+  onBody(bytes: Buffer, start: number, end: number): boolean {
+    if (this.state === 'method') throw unexpectedFrame('method frame, got non method frame instead', 0);
+    if (this.state === 'header') throw this.notContent();
+    this.receivedBytes += end - start;
+    if (this.receivedBytes > this.bodyBytes) {
+      this.release();
+      return false;
+    }
+    if (!this.isTooLarge) this.gather(bytes, start, end);
+    if (this.receivedBytes < this.bodyBytes) return false;
+    this.state = 'method';
+    return true;
+  }
+
+  /** Properties and the head of the body, one buffer; the property flags begin at 0. */
+  takeHead(): { readonly head: Buffer; readonly propertiesEnd: number; readonly tail: readonly Buffer[] } {
+    if (this.filledBytes > 0) this.parts.push(this.part.subarray(0, this.filledBytes));
+    const [head = NO_BYTES, ...tail] = this.parts;
+    this.release();
+    return { head, propertiesEnd: this.propertiesBytes, tail };
+  }
+
+  /** Forgets what was gathered. */
+  release(): void {
+    this.parts = [];
+    this.part = NO_BYTES;
+    this.filledBytes = 0;
+    this.partBytes = 0;
+  }
+
+  private gather(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      if (this.filledBytes === this.partBytes) {
+        this.parts.push(this.part);
+        this.startPart(Math.min(this.bodyBytes - (this.receivedBytes - (end - at)), BODY_PART_BYTES_MAX));
+      }
+      const pieceEnd = Math.min(end, at + this.partBytes - this.filledBytes);
+      this.fill(bytes, at, pieceEnd);
+      at = pieceEnd;
+    }
+  }
+
+  private startPart(partBytes: number): void {
+    this.part = NO_BYTES;
+    this.filledBytes = 0;
+    this.partBytes = partBytes;
+  }
+
+  /** The part grows by doubling, up to its size: an announced body that never comes takes no memory. */
+  private fill(bytes: Buffer, start: number, end: number): void {
+    const needed = this.filledBytes + end - start;
+    if (needed > this.part.length) {
+      const larger = Buffer.allocUnsafeSlow(
+        Math.min(this.partBytes, Math.max(needed, this.part.length * 2, PART_BYTES_MIN)),
+      );
+      this.part.copy(larger, 0, 0, this.filledBytes);
+      this.part = larger;
+    }
+    bytes.copy(this.part, this.filledBytes, start, end);
+    this.filledBytes = needed;
+  }
+
+  private notContent(): AmqpError {
+    if (this.state === 'body') {
+      return unexpectedFrame('content body, got non content body frame instead', PUBLISH_ID);
+    }
+    const text = 'expected content header for class 60, got non content header frame instead';
+    return new AmqpError('connection', ReplyCode.unexpectedFrame, text, 60, 40);
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * What one channel published to lately: exchange, routing key and flags as raw
+ * bytes of basic.publish, with the broker's answer. A hit makes no string.
+ *
+ * Before: two strings and two map look-ups per publish, about 180 ns; the same
+ * bytes as last time about 15 ns, another known key about 70 ns.
+ *
+ * Validity is not judged here: ask `Publisher.isCurrent(route)`.
+ */
+import type { Route } from '../../broker/session.ts';
+
+/** Different (exchange, key, flags) remembered per channel, and by all channels of one connection together. */
+export const ROUTES_PER_CHANNEL_MAX = 4096;
+export const ROUTES_PER_CONNECTION_MAX = 8192;
+
+export class CachedRoute {
+  /** Short strings exchange and routing key, then the flags octet: an own copy. */
+  readonly key: Buffer;
+  /** Replaced when it is no longer current. */
+  route: Route;
+  readonly isMandatory: boolean;
+
+  constructor(key: Buffer, route: Route, isMandatory: boolean) {
+    this.key = key;
+    this.route = route;
+    this.isMandatory = isMandatory;
+  }
+}
+
+/** Shared by the route caches of one connection. */
+export interface RouteBudget {
+  routes: number;
+}
+
+export class RouteCache {
+  private readonly budget: RouteBudget;
+  private readonly byKey = new Map<string, CachedRoute>();
+  private last: CachedRoute | null = null;
+
+  constructor(budget: RouteBudget) {
+    this.budget = budget;
+  }
+
+  find(bytes: Buffer, start: number, end: number): CachedRoute | null {
+    const last = this.last;
+    if (last !== null && isSame(last.key, bytes, start, end)) return last;
+    const found = this.byKey.get(bytes.toString('latin1', start, end));
+    if (found === undefined) return null;
+    this.last = found;
+    return found;
+  }
+
+  add(cached: CachedRoute): void {
+    if (this.byKey.size >= ROUTES_PER_CHANNEL_MAX || this.budget.routes >= ROUTES_PER_CONNECTION_MAX) this.clear();
+    this.byKey.set(cached.key.toString('latin1'), cached);
+    this.budget.routes++;
+    this.last = cached;
+  }
+
+  /** Also called when the channel closes: the budget is the connection's. */
+  clear(): void {
+    this.budget.routes -= this.byKey.size;
+    this.byKey.clear();
+    this.last = null;
+  }
+}
+
+function isSame(key: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  const length = key.length;
+  if (end - start !== length) return false;
+  for (let i = 0; i < length; i++) if (key[i] !== bytes[start + i]) return false;
+  return true;
+}
