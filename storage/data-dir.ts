@@ -102,8 +102,8 @@ async function openLocked(path: string, options: DataDirOptions, opened: KeyValu
   const diskId = await settleDiskId(path, isNew, hasNoMessages, raft, messages, policy);
   const incarnation = await raiseIncarnation(path, isNew, policy);
   if (isNew || missing.includes('version')) await writeFileSynced(join(path, 'version'), `${DATA_VERSION}\n`);
-  const messagesSpace = new DiskSpaceWatch(path, options.spaceBackBytes);
-  const raftSpace = new DiskSpaceWatch(path, options.spaceBackBytes);
+  const messagesSpace = new DiskSpaceWatch(path, join(path, 'messages'), options.spaceBackBytes);
+  const raftSpace = new DiskSpaceWatch(path, join(path, 'raft'), options.spaceBackBytes);
   if (options.hasReserve) await messagesSpace.prepare();
   const unlock = (): Promise<void> => closeDatabase(opened[0]!);
   return { path, diskId, incarnation, isNew, messages, raft, messagesSpace, raftSpace, accepted, unlock };

@@ -42,12 +42,12 @@ export interface DatabaseEvents {
 export interface SpaceWatch {
   /** Frees what was kept back. */
   release(): void;
-  /** Calls back, once, when there is room to finish what is under way; not inside the call. */
+  /** Calls back, once, when there is room to finish what is under way, if need be by reopening; not inside the call. */
   whenWritable(back: () => void): void;
   /** The same, when there is room for everybody and to keep something back. */
   whenSpaceBack(back: () => void): void;
-  /** Keeps something back again. */
-  reserve(): void;
+  /** Keeps something back again; tells when it is there. Never, once `release` was called again. */
+  reserve(done: () => void): void;
   /** Calls until the returned function is called. Keeps nothing alive. */
   everySecond(run: () => void): () => void;
   /** Stops watching. */
@@ -216,11 +216,14 @@ export class Database implements Flushable {
     this.onWritten(null);
   };
 
+  /** Nobody fills the disk again before there is something to give away then. */
   private onSpaceBack(): void {
     if (!this.isLow || this.state !== 'open') return; // full again meanwhile
-    this.isLow = false;
-    this.space.reserve();
-    this.events.onSpaceBack();
+    this.space.reserve(() => {
+      if (!this.isLow || this.state !== 'open') return; // full again meanwhile
+      this.isLow = false;
+      this.events.onSpaceBack();
+    });
   }
 
   private fail(error: Error): void {

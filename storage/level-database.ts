@@ -8,6 +8,7 @@
 import { Level } from 'level';
 import type { MeasureDone, ReadDone, WriteBatch, WriteDone } from './key-value.ts';
 import { DamageError, type KeyRange, type KeyValue, type KeyValueDatabase } from './key-value.ts';
+import { removeOrphans } from './level-files/orphans.ts';
 import { NativeBatch } from './native-batch.ts';
 
 export interface LevelDatabaseOptions {
@@ -118,6 +119,7 @@ export class LevelDatabase implements KeyValueDatabase {
   private async openAgain(): Promise<void> {
     this.spare = null;
     await this.level.close();
+    await removeOrphans(this.path);
     this.level = await openLevel(this.path, { ...this.options, createIfMissing: false });
   }
 

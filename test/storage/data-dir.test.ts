@@ -206,7 +206,7 @@ test('the reserve is only made where room is left beside it, and made later when
   const file = join(path, 'reserve');
   await mkdir(path);
   let freeBytes = 71_000_000;
-  const space = new DiskSpaceWatch(path, DATA_DIR_DEFAULTS.spaceBackBytes, () => Promise.resolve(freeBytes));
+  const space = spaceWatch(path, () => freeBytes);
   await space.prepare();
   await assert.rejects(stat(file));
   await space.look();
@@ -221,7 +221,7 @@ test('the reserve is only made where room is left beside it, and made later when
 
 test('those who wait for space are told when there is as much as each needs', async () => {
   let freeBytes = 30_000_000;
-  const space = new DiskSpaceWatch(base, DATA_DIR_DEFAULTS.spaceBackBytes, () => Promise.resolve(freeBytes));
+  const space = spaceWatch(base, () => freeBytes);
   const told: string[] = [];
   space.whenSpaceBack(() => told.push('space back'));
   space.whenWritable(() => told.push('writable'));
@@ -237,6 +237,44 @@ test('those who wait for space are told when there is as much as each needs', as
   space.stop();
 });
 
+test('what a compaction left counts as room to open the database again, and only for that', async () => {
+  let orphanBytes = 10_000_000;
+  const space = spaceWatch(
+    base,
+    () => 0,
+    () => orphanBytes,
+  );
+  const told: string[] = [];
+  space.whenSpaceBack(() => told.push('space back'));
+  space.whenWritable(() => told.push('writable'));
+  await space.look();
+  assert.deepEqual(told, []);
+  orphanBytes = 200_000_000;
+  await space.look();
+  assert.deepEqual(told, ['writable']);
+  space.stop();
+});
+
+test('the reserve is told once it is there', async () => {
+  const path = join(base, 'data');
+  await mkdir(path);
+  let freeBytes = 71_000_000;
+  const space = spaceWatch(path, () => freeBytes);
+  let told = 0;
+  space.reserve(() => told++);
+  await space.whenIdle();
+  assert.equal(told, 0);
+  freeBytes = 120_000_000;
+  await space.look();
+  await space.whenIdle();
+  assert.equal(told, 1);
+  space.release();
+  await space.look();
+  await space.whenIdle();
+  assert.equal(told, 1);
+  space.stop();
+});
+
 test('the reserve is really written, and given away and taken back', async () => {
   const directory = await openDataDir(join(base, 'data'), { ...OPTIONS, hasReserve: true });
   const file = join(base, 'data', 'reserve');
@@ -248,3 +286,13 @@ test('the reserve is really written, and given away and taken back', async () =>
   assert.equal((await stat(file)).size, size);
   await close(directory);
 });
+
+function spaceWatch(path: string, freeBytes: () => number, orphanBytes = () => 0): DiskSpaceWatch {
+  return new DiskSpaceWatch(
+    path,
+    join(path, 'messages'),
+    DATA_DIR_DEFAULTS.spaceBackBytes,
+    () => Promise.resolve(freeBytes()),
+    () => Promise.resolve(orphanBytes()),
+  );
+}

@@ -119,8 +119,9 @@ export class Space implements SpaceWatch {
     this.back = back;
   }
 
-  reserve(): void {
+  reserve(done: () => void): void {
     this.reserved = true;
+    done();
   }
 
   everySecond(): () => void {
