@@ -284,7 +284,7 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
     }
     return new Promise((resolve, reject) => {
       this.pending.set(number, { deadlineTick: this.ticks + ANSWER_TICKS_MAX, resolve, reject });
-      const refusal = this.group?.propose(text, (reason) => this.refuse(number, reason)) ?? null;
+      const refusal = this.group?.propose(text, isShortLived(command), (reason) => this.refuse(number, reason)) ?? null;
       if (refusal !== null) this.refuse(number, refusal);
     });
   }
@@ -338,6 +338,11 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
     this.group?.stop();
     this.applier.stop();
   }
+}
+
+/** Whether all that it changes ends with this process anyway. */
+function isShortLived(command: Command): boolean {
+  return command.type === 'end-connection' || (command.type === 'declare-queue' && command.queue.owner !== null);
 }
 
 function describeReply(reply: CommandReply): string {

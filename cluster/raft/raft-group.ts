@@ -152,8 +152,11 @@ export class RaftGroup implements Flushable {
   /**
    * Takes `data` (not empty) for the log. Null when it was taken: it comes back committed, or `refused` is called, or
    * (after a change of leader) neither. Else the reason why not.
+   *
+   * @param isShortLived it says nothing that holds longer than this process: a voter without anybody to keep its word to
+   *   does not sync it
    */
-  propose(data: string, refused: RefusedProposal): string | null {
+  propose(data: string, isShortLived: boolean, refused: RefusedProposal): string | null {
     if (this.isStopped) return 'the node is stopping';
     if (this.announcedLeader === null) return 'no leader is known';
     const waiting = this.inputs.proposalCount + this.uncommittedCount;
@@ -162,7 +165,7 @@ export class RaftGroup implements Flushable {
     if (chars > PROPOSAL_CHARS_MAX) {
       return `changes waiting would hold ${chars} characters, at most ${PROPOSAL_CHARS_MAX} may`;
     }
-    this.inputs.pushProposal(data, refused);
+    this.inputs.pushProposal(data, isShortLived, refused);
     this.turn.markDirty(this);
     return null;
   }
@@ -260,12 +263,24 @@ export class RaftGroup implements Flushable {
       this.persistence.replace(snapshot, hardState, () => this.finishReady(ready, snapshot));
     } else if (ready.entries.length > 0 || ready.mustSync) {
       const entries = ready.entries.map(toStoredEntry);
-      this.persistence.save(hardState, entries, true, () => this.finishReady(ready, null));
+      this.persistence.save(hardState, entries, this.mustSync(ready), () => this.finishReady(ready, null));
     } else {
       // A new commit index alone is a hint: what it commits is on disk, and the rows made of it are written behind it.
       if (hardState !== null) this.persistence.save(hardState, [], false, null);
       this.finishReady(ready, null);
     }
+  }
+
+  /**
+   * A leader with peers has promised its entries to them. Alone, in a term that is on disk, it has promised nothing about
+   * a queue of a connection: after a power failure neither is there, and the log goes on without it.
+   */
+  private mustSync(ready: Ready): boolean {
+    const { voters, learners } = this.log.membership;
+    const isAlone = voters.length === 1 && learners.length === 0 && voters[0] === this.nodeId;
+    const isTermKnown = this.announcedLeader === this.nodeId && this.announcedTerm === this.node.raft.term;
+    const isPlain = ready.messages.length === 0 && ready.entries.every((entry) => entry.type === EntryType.EntryNormal);
+    return !(isAlone && isTermKnown && isPlain && this.inputs.isRoundShortLived);
   }
 
   /** Everything of `ready` is on disk. */

@@ -21,6 +21,7 @@ const REPORTS_MAX = 1024;
 
 interface WaitingProposal {
   readonly data: string;
+  readonly isShortLived: boolean;
   readonly refused: RefusedProposal;
 }
 
@@ -31,6 +32,8 @@ export class RaftInputs {
   private chars = 0;
   private messages: Message[] = [];
   private reports: (() => void)[] = [];
+  /** Of the last round: all that it gave to the port were proposals that need not outlive the process. */
+  isRoundShortLived = false;
 
   /** @param ticksMax more ticks than this are not kept: a node that was held up must not hold an election for it. */
   constructor(ticksMax: number) {
@@ -45,8 +48,8 @@ export class RaftInputs {
     return this.chars;
   }
 
-  pushProposal(data: string, refused: RefusedProposal): void {
-    this.proposals.push({ data, refused });
+  pushProposal(data: string, isShortLived: boolean, refused: RefusedProposal): void {
+    this.proposals.push({ data, isShortLived, refused });
     this.chars += data.length;
   }
 
@@ -75,9 +78,11 @@ export class RaftInputs {
 
   /** One round. What is left stays for the next. */
   run(node: RawNode, nodeId: string): void {
+    this.isRoundShortLived = false;
+    const isOnlyProposals = this.ticks === 0 && this.messages.length === 0 && this.reports.length === 0;
     for (const report of this.reports.splice(0)) report();
     for (; this.ticks > 0; this.ticks--) node.tick();
-    if (this.runMessages(node)) this.runProposals(node, nodeId);
+    if (this.runMessages(node)) this.runProposals(node, nodeId, isOnlyProposals);
   }
 
   /** False when a snapshot ended the round. */
@@ -99,7 +104,7 @@ export class RaftInputs {
   }
 
   /** All in one message to the port: it appends them together, or drops them together. */
-  private runProposals(node: RawNode, nodeId: string): void {
+  private runProposals(node: RawNode, nodeId: string, isOnlyProposals: boolean): void {
     let count = 0;
     let chars = 0;
     while (count < this.proposals.length && count < PROPOSALS_PER_ROUND && chars < PROPOSAL_CHARS_PER_ROUND) {
@@ -108,6 +113,7 @@ export class RaftInputs {
     if (count === 0) return;
     const proposals = this.proposals.splice(0, count);
     this.chars -= chars;
+    this.isRoundShortLived = isOnlyProposals && proposals.every((proposal) => proposal.isShortLived);
     const entries = proposals.map(({ data }) => new Entry({ data }));
     const error = node.step(new Message({ type: MessageType.MsgProp, from: nodeId, entries }));
     if (error === null) return;
