@@ -31,6 +31,11 @@ import type {
   RaftStoreEvents,
 } from './raft-store-api.ts';
 
+/**
+ * How long what nobody waits for may stay in memory: rows, which the log holds too, and entries that end with the
+ * process. Most of it joins a commit that somebody waits for, or is deleted again before it was ever written.
+ */
+const WRITE_BEHIND_MS = 100;
 /** Entries deleted per commit by `compact`. */
 const COMPACTED_PER_COMMIT_MAX = 1024;
 
@@ -53,6 +58,7 @@ export class LevelRaftStore implements RaftStore, CommitSource {
   private isSync = false;
   /** Damaged or useless, and accepted as such. */
   private readonly lostKeys: Buffer[] = [];
+  private timer: NodeJS.Timeout | null = null;
   private dones: (() => void)[] = [];
   private runningDones: (() => void)[] = [];
 
@@ -126,9 +132,22 @@ export class LevelRaftStore implements RaftStore, CommitSource {
     if (save.hardState !== undefined) this.hardState = save.hardState;
     if (save.truncateFrom !== undefined) this.truncate(save.truncateFrom);
     for (const entry of save.entries ?? []) this.append(entry);
-    if (sync) this.isSync = true;
     if (done !== null) this.dones.push(done);
+    if (!sync) {
+      this.writeBehind();
+      return;
+    }
+    this.isSync = true;
     this.database.markDirty(this);
+  }
+
+  private writeBehind(): void {
+    if (this.timer !== null || this.isCommitDirty) return;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      this.database.markDirty(this);
+    }, WRITE_BEHIND_MS);
+    this.timer.unref();
   }
 
   private truncate(from: number): void {
@@ -155,7 +174,7 @@ export class LevelRaftStore implements RaftStore, CommitSource {
   saveRows(rows: readonly RaftRow[], appliedIndex: number): void {
     for (const row of rows) this.setRow(row);
     this.extent.appliedIndex = appliedIndex;
-    this.database.markDirty(this);
+    this.writeBehind();
   }
 
   private setRow(row: RaftRow): void {
@@ -181,10 +200,11 @@ export class LevelRaftStore implements RaftStore, CommitSource {
     extent.compactedTerm = term;
     if (extent.lastIndex < index) extent.lastIndex = index; // a snapshot from another node is ahead of the log
     this.entries = this.entries.filter((entry) => entry.index > index);
-    this.database.markDirty(this);
+    this.writeBehind();
   }
 
   writeInto(batch: WriteBatch): void {
+    this.endTimer();
     const dones = this.dones;
     this.dones = this.runningDones;
     this.runningDones = dones;
@@ -222,10 +242,15 @@ export class LevelRaftStore implements RaftStore, CommitSource {
   }
 
   onCommitted(): void {
-    if (this.deletedTo < this.extent.firstIndex) this.database.markDirty(this);
+    if (this.deletedTo < this.extent.firstIndex) this.writeBehind();
     const dones = this.runningDones;
     this.runningDones = [];
     for (const done of dones) done();
+  }
+
+  private endTimer(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
   }
 
   async close(): Promise<void> {

@@ -50,6 +50,8 @@ const ELECTION_TICKS = 10;
 const MESSAGE_CHARS_MAX = 1024 * 1024;
 const COMMITTED_CHARS_MAX = 4 * 1024 * 1024;
 const MESSAGES_IN_FLIGHT_MAX = 256;
+/** Of entries that need not be on disk; more wait for it. */
+const UNWRITTEN_ENTRIES_MAX = 4096;
 /** Of proposals accepted and not committed. Every channel of every client may wait for one. */
 export const PROPOSALS_MAX = 20_000;
 export const PROPOSAL_CHARS_MAX = 64 * 1024 * 1024;
@@ -125,6 +127,8 @@ export class RaftGroup implements Flushable {
   private readonly node: RawNode;
   private readonly inputs = new RaftInputs(ELECTION_TICKS);
   private inFlight: Ready | null = null;
+  /** Short-lived entries that are committed and not on disk yet. */
+  private unwrittenCount = 0;
   private isStopped = false;
   private announcedLeader: string | null = null;
   private announcedTerm = 0;
@@ -153,8 +157,8 @@ export class RaftGroup implements Flushable {
    * Takes `data` (not empty) for the log. Null when it was taken: it comes back committed, or `refused` is called, or
    * (after a change of leader) neither. Else the reason why not.
    *
-   * @param isShortLived it says nothing that holds longer than this process: a voter without anybody to keep its word to
-   *   does not sync it
+   * @param isShortLived it says nothing that holds longer than this process: a voter without peers does not wait for the
+   *   disk then
    */
   propose(data: string, isShortLived: boolean, refused: RefusedProposal): string | null {
     if (this.isStopped) return 'the node is stopping';
@@ -263,7 +267,8 @@ export class RaftGroup implements Flushable {
       this.persistence.replace(snapshot, hardState, () => this.finishReady(ready, snapshot));
     } else if (ready.entries.length > 0 || ready.mustSync) {
       const entries = ready.entries.map(toStoredEntry);
-      this.persistence.save(hardState, entries, this.mustSync(ready), () => this.finishReady(ready, null));
+      if (this.isShortLived(ready)) this.writeBehind(ready, hardState, entries);
+      else this.persistence.save(hardState, entries, true, () => this.finishReady(ready, null));
     } else {
       // A new commit index alone is a hint: what it commits is on disk, and the rows made of it are written behind it.
       if (hardState !== null) this.persistence.save(hardState, [], false, null);
@@ -272,18 +277,27 @@ export class RaftGroup implements Flushable {
   }
 
   /**
-   * A leader with peers has promised its entries to them. Alone, in a term that is on disk, it has promised nothing about
-   * a queue of a connection: after a power failure neither is there, and the log goes on without it.
+   * A leader with peers promises its entries to them. Alone, in a term that is on disk, it promises nothing about a queue
+   * of a connection: after a crash neither is there. What comes behind it in the log is written behind it too.
    */
-  private mustSync(ready: Ready): boolean {
+  private isShortLived(ready: Ready): boolean {
     const { voters, learners } = this.log.membership;
     const isAlone = voters.length === 1 && learners.length === 0 && voters[0] === this.nodeId;
     const isTermKnown = this.announcedLeader === this.nodeId && this.announcedTerm === this.node.raft.term;
     const isPlain = ready.messages.length === 0 && ready.entries.every((entry) => entry.type === EntryType.EntryNormal);
-    return !(isAlone && isTermKnown && isPlain && this.inputs.isRoundShortLived);
+    const isRoom = this.unwrittenCount + ready.entries.length <= UNWRITTEN_ENTRIES_MAX;
+    return isAlone && isTermKnown && isPlain && isRoom && this.inputs.isRoundShortLived;
   }
 
-  /** Everything of `ready` is on disk. */
+  private writeBehind(ready: Ready, hardState: HardStateText | null, entries: readonly RaftEntry[]): void {
+    this.unwrittenCount += entries.length;
+    this.persistence.save(hardState, entries, false, () => {
+      this.unwrittenCount -= entries.length;
+    });
+    this.finishReady(ready, null);
+  }
+
+  /** Everything of `ready` is on disk, or need not be. */
   private finishReady(ready: Ready, snapshot: ReceivedSnapshot | null): void {
     if (this.isStopped) return;
     try {

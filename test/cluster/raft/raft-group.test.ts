@@ -159,7 +159,7 @@ test('nothing is committed before it is synced', () => {
   assert.deepEqual(member.committed, ['one']);
 });
 
-test('what ends with the process anyway is not synced by a voter without peers', () => {
+test('for what ends with the process anyway a voter without peers does not wait for its disk', () => {
   const member = new Member('a', new SimDisk(), { founds: true });
   member.loop.run();
   const syncsOf = (act: () => void): number => {
@@ -172,7 +172,12 @@ test('what ends with the process anyway is not synced by a voter without peers',
     syncsOf(() => member.propose('short-lived', true)),
     0,
   );
-  assert.deepEqual(member.committed, ['short-lived'], 'and is committed all the same');
+  member.store.isHeld = true;
+  member.propose('on a disk that is busy', true);
+  member.loop.run();
+  assert.deepEqual(member.committed, ['short-lived', 'on a disk that is busy']);
+  member.store.release();
+  member.loop.run();
   const both = () => {
     member.propose('short-lived', true);
     member.propose('lasting');
@@ -188,6 +193,21 @@ test('what ends with the process anyway is not synced by a voter without peers',
     1,
     'with somebody who may keep it',
   );
+});
+
+test('on a disk that takes nothing only so many are committed without it', () => {
+  const member = new Member('a', new SimDisk(), { founds: true });
+  member.loop.run();
+  member.store.isHeld = true;
+  for (let i = 0; i < 10_000; i++) {
+    member.propose('short-lived', true);
+    if (i % 100 === 0) member.loop.run();
+  }
+  member.loop.run();
+  assert.ok(member.committed.length <= 4096, `${member.committed.length} committed`);
+  member.store.release();
+  member.loop.run();
+  assert.equal(member.committed.length, 10_000);
 });
 
 test('no answered proposal that lasts is lost, and none comes twice, whenever the power fails', () => {
