@@ -10,6 +10,8 @@
  *
  *   segment    [......|at ............... end)   being parsed, a chunk or what was gathered
  *   gathered   [head of a frame or publish|....needed)   what straddles; at most one frame or unit
+ *   body       a large body frame that straddles goes on piece by piece, where it lies: the last piece once its end
+ *              octet has been seen
  *   backlog    chunks pushed while stopped: the front-end stops reading its socket then
  *
  * Source: AMQP 0-9-1 spec §4.2.3 (general frame format); behaviours 32 to 34, 36, 41.
@@ -28,8 +30,12 @@ export const FrameType = { method: 1, header: 2, body: 3, heartbeat: 8 } as cons
 
 /** Class, weight, body size and property flags. */
 const HEADER_PAYLOAD_BYTES_MIN = 14;
+/** A body frame at least this large is not put together when it straddles chunks. */
+const PIECEWISE_BODY_BYTES_MIN = 32 * 1024;
 /** A publish that is not complete is kept as a whole only up to here; a larger one goes frame by frame. */
 const INCOMPLETE_UNIT_BYTES_MAX = 128 * 1024;
+/** RabbitMQ shows at most the first 16 bytes of a payload. */
+const SNIPPET_BYTES = 16;
 const NO_BYTES = Buffer.alloc(0);
 const BASIC_PUBLISH = 60 * 65536 + 40;
 
@@ -42,6 +48,7 @@ export interface FrameSink {
   /** `start` is after class and method id. */
   onMethod(channel: number, classId: number, methodId: number, bytes: Buffer, start: number, end: number): void;
   onHeader(channel: number, bytes: Buffer, start: number, end: number): void;
+  /** The payload of a body frame, or of a large one the next piece: at least one byte, and any number of pieces. */
   onBody(channel: number, bytes: Buffer, start: number, end: number): void;
   onHeartbeat(): void;
   /**
@@ -61,6 +68,14 @@ export interface FrameSink {
   ): void;
 }
 
+interface BodyUnderWay {
+  readonly channel: number;
+  /** The first bytes, for the error text. */
+  readonly snippet: Buffer;
+  leftBytes: number;
+  isRefused: boolean;
+}
+
 export class FrameParser {
   private readonly sink: FrameSink;
   private payloadBytesMax: number;
@@ -71,6 +86,8 @@ export class FrameParser {
   private neededBytes = 0;
   private gathered: Buffer = NO_BYTES;
   private gatheredBytes = 0;
+  /** The large body frame that is under way. */
+  private body: BodyUnderWay | null = null;
   private readonly backlog: Buffer[] = [];
   private isStopped = false;
   private isParsing = false;
@@ -180,6 +197,10 @@ export class FrameParser {
   private parseSegment(): void {
     const bytes = this.segment;
     const end = this.end;
+    if (this.body !== null) {
+      this.bodyPiece(this.body, bytes);
+      if (this.body !== null || this.isStopped) return;
+    }
     let at = this.at;
     while (end - at >= FRAME_OVERHEAD_BYTES) {
       const payloadBytes = u32(bytes, at + 3);
@@ -187,7 +208,11 @@ export class FrameParser {
       const start = at + FRAME_HEADER_BYTES;
       const stop = start + payloadBytes;
       if (stop >= end) {
-        this.neededBytes = payloadBytes + FRAME_OVERHEAD_BYTES;
+        if (bytes[at] === FrameType.body && payloadBytes >= PIECEWISE_BODY_BYTES_MIN) {
+          this.beginBody(bytes, start, payloadBytes);
+        } else {
+          this.neededBytes = payloadBytes + FRAME_OVERHEAD_BYTES;
+        }
         return;
       }
       if (
@@ -262,6 +287,40 @@ export class FrameParser {
     return bodyEnd + 1 - at;
   }
 
+  private beginBody(bytes: Buffer, start: number, payloadBytes: number): void {
+    if (this.end - start < SNIPPET_BYTES) {
+      this.neededBytes = FRAME_HEADER_BYTES + SNIPPET_BYTES;
+      return;
+    }
+    const channel = (bytes[start - 6]! << 8) | bytes[start - 5]!;
+    const snippet = Buffer.from(bytes.subarray(start, start + SNIPPET_BYTES));
+    this.body = { channel, snippet, leftBytes: payloadBytes, isRefused: false };
+    this.at = start;
+    this.bodyPiece(this.body, bytes);
+  }
+
+  /** What is there of it. The last byte waits for the end octet behind it, so that no content is complete before its frame is. */
+  private bodyPiece(body: BodyUnderWay, bytes: Buffer): void {
+    const start = this.at;
+    const available = this.end - start;
+    let pieceBytes = Math.min(available, body.leftBytes);
+    if (available > body.leftBytes) {
+      this.body = null;
+      this.at = start + body.leftBytes + 1;
+      const endOctet = bytes[this.at - 1];
+      if (endOctet !== FRAME_END_OCTET) throw wrongBodyEnd(body.snippet, endOctet);
+    } else {
+      if (available === body.leftBytes) pieceBytes--;
+      this.at = start + pieceBytes;
+      this.neededBytes = 2;
+    }
+    body.leftBytes -= pieceBytes;
+    if (pieceBytes === 0 || body.isRefused) return;
+    body.isRefused = true; // unless the sink returns: a frame is refused once
+    this.sink.onBody(body.channel, bytes, start, start + pieceBytes);
+    body.isRefused = false;
+  }
+
   private incomplete(unitBytes: number): number {
     if (unitBytes > INCOMPLETE_UNIT_BYTES_MAX) return NOT_A_UNIT;
     this.neededBytes = unitBytes;
@@ -309,9 +368,6 @@ function u32(bytes: Buffer, at: number): number {
 
 // Cold: kept out of the loop so that it can be read, and optimised, alone.
 
-/** RabbitMQ shows at most the first 16 bytes of a payload. */
-const SNIPPET_BYTES = 16;
-
 function frameError(type: number, octets: string, which: string, what: string): AmqpError {
   return new AmqpError('connection', ReplyCode.frameError, `type ${type}, ${which} octets = ${octets}: ${what}`);
 }
@@ -323,6 +379,11 @@ function payloadError(type: number, bytes: Buffer, start: number, stop: number, 
 
 function wrongFrameEnd(type: number, bytes: Buffer, start: number, stop: number): AmqpError {
   return payloadError(type, bytes, start, stop, `{invalid_frame_end_marker,${bytes[stop]}}`);
+}
+
+function wrongBodyEnd(snippet: Buffer, endOctet: number | undefined): AmqpError {
+  const octets = formatBytesPretty(snippet, 0, snippet.length);
+  return frameError(FrameType.body, octets, 'first 16', `{invalid_frame_end_marker,${endOctet}}`);
 }
 
 function unknownFrame(type: number, bytes: Buffer, start: number, stop: number): AmqpError {

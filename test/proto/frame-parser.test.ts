@@ -165,12 +165,12 @@ function hugeHeader(): Buffer {
   return frame(2, 1, payload);
 }
 
-test('a large publish that is not complete goes frame by frame, a small one waits', () => {
+test('a large publish that is not complete goes frame by frame, its body in pieces; a small one waits', () => {
   const large = publish(1, Buffer.alloc(200_000));
   const small = publish(1, Buffer.alloc(100_000));
-  for (const [stream, early] of [
-    [large, ['method', 'header']],
-    [small, []],
+  for (const [stream, early, all] of [
+    [large, ['method', 'header', 'body'], ['method', 'header', 'body', 'body']],
+    [small, [], ['method', 'header', 'body']],
   ] as const) {
     const recorder = new Recorder();
     const parser = new FrameParser(recorder, 262_144);
@@ -182,9 +182,85 @@ test('a large publish that is not complete goes frame by frame, a small one wait
     parser.push(stream.subarray(1000));
     assert.deepEqual(
       recorder.calls.map((call) => call.split(' ')[0]),
-      ['method', 'header', 'body'],
+      all,
     );
   }
+});
+
+/** Its pieces joined: with the sum of their lengths. */
+class JoiningRecorder extends Recorder {
+  pieces = 0;
+
+  override onBody(channel: number, bytes: Buffer, start: number, end: number): void {
+    assert.ok(end > start, 'no empty piece');
+    this.pieces++;
+    const before = this.calls.at(-1);
+    const text = bytes.toString('latin1', start, end);
+    if (before?.startsWith(`body ${channel} `)) this.calls[this.calls.length - 1] = before + text;
+    else this.calls.push(`body ${channel} ${text}`);
+  }
+}
+
+const LARGE = Buffer.from(Array.from({ length: 40_000 }, (_, at) => 65 + (at % 26)));
+
+test('a large body frame comes in pieces wherever it is cut, the last one only with its end octet', () => {
+  const closeOk = methodFrame(0, { name: 'connection.close-ok' });
+  const stream = Buffer.concat([frame(3, 258, LARGE), closeOk]);
+  const all = [`body 258 ${LARGE.toString('latin1')}`, 'method 0 10,51 '];
+  const near = (at: number) => Array.from({ length: 40 }, (_, offset) => at - 20 + offset);
+  for (const cut of [...near(20), 20_000, ...near(7 + LARGE.length)].filter((at) => at > 0 && at < stream.length)) {
+    const recorder = new JoiningRecorder();
+    const parser = new FrameParser(recorder, 131_072);
+    parser.push(stream.subarray(0, cut));
+    const isWhole = recorder.calls[0]?.length === all[0]!.length;
+    assert.equal(isWhole, cut >= 8 + LARGE.length, `complete before its end octet, cut at ${cut}`);
+    for (let at = cut; at < stream.length; at += 9000)
+      parser.push(stream.subarray(at, Math.min(at + 9000, stream.length)));
+    assert.deepEqual([recorder.calls, parser.bufferedBytes], [all, 0], `cut at ${cut}`);
+  }
+});
+
+test('a large body frame without its end octet is refused like a small one, and never complete', () => {
+  const recorder = new JoiningRecorder();
+  const parser = new FrameParser(recorder, 131_072);
+  const stream = frame(3, 1, LARGE, 7);
+  parser.push(stream.subarray(0, 30_000));
+  parser.push(stream.subarray(30_000, -1));
+  assert.throws(() => parser.push(stream.subarray(-1)), {
+    replyCode: 501,
+    message: 'type 3, first 16 octets = <<"ABCDEFGHIJKLMNOP">>: {invalid_frame_end_marker,7}',
+  });
+  assert.equal(recorder.calls[0]?.length, 'body 1 '.length + LARGE.length - 1);
+  parser.push(methodFrame(0, { name: 'connection.close-ok' }));
+  assert.equal(recorder.calls[1], 'method 0 10,51 ');
+});
+
+test('of a large body frame that the sink refuses nothing more comes', () => {
+  let calls = 0;
+  const recorder = new Recorder();
+  recorder.onBody = () => {
+    calls++;
+    throw new AmqpError('connection', 505, 'not now');
+  };
+  const parser = new FrameParser(recorder, 131_072);
+  const stream = Buffer.concat([frame(3, 1, LARGE), methodFrame(0, { name: 'connection.close-ok' })]);
+  assert.throws(() => parser.push(stream.subarray(0, 10_000)), { replyCode: 505 });
+  parser.push(stream.subarray(10_000, 20_000));
+  parser.push(stream.subarray(20_000));
+  assert.deepEqual([calls, recorder.calls], [1, ['method 0 10,51 ']]);
+});
+
+test('stop holds the rest of a large body frame', () => {
+  const recorder = new JoiningRecorder();
+  const parser: FrameParser = new FrameParser(
+    stoppingSink(recorder, () => parser.stop()),
+    131_072,
+  );
+  const stream = frame(3, 1, LARGE);
+  for (let at = 0; at < stream.length; at += 9000) parser.push(stream.subarray(at, at + 9000));
+  assert.equal(recorder.pieces, 1);
+  for (let turn = 0; turn < 10; turn++) parser.resume();
+  assert.deepEqual(recorder.calls, [`body 1 ${LARGE.toString('latin1')}`]);
 });
 
 test('malformed frames are refused with the words of RabbitMQ', () => {
@@ -280,7 +356,7 @@ test('stop holds everything after the current frame until resume, whatever is pu
 });
 
 test('a frame in many tiny chunks is gathered once: the work grows with its bytes, not with their square', () => {
-  const body = frame(3, 1, Buffer.alloc(1_000_000));
+  const body = frame(2, 1, Buffer.alloc(1_000_000));
   let copied = 0;
   const recorder = new Recorder();
   const parser = new FrameParser(recorder, 1_000_000);

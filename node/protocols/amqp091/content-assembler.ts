@@ -19,6 +19,8 @@ import { PUBLISH_ID, unexpectedFrame } from './method-errors.ts';
 /** No value, peer frame or copy is larger: see Message.bodyTail. */
 export const BODY_PART_BYTES_MAX = 256 * 1024;
 const PART_BYTES_MIN = 4 * 1024;
+/** Frames of a large body at least this large are not copied. */
+const KEPT_BYTES_MIN = 32 * 1024;
 /** Class, weight and body size before the property flags. */
 const PROPERTIES_AT = 12;
 const BASIC_CLASS = 60;
@@ -110,6 +112,10 @@ export class ContentAssembler {
   }
 
   private gather(bytes: Buffer, start: number, end: number): void {
+    if (this.parts.length > 0 && this.isKept(bytes, start, end)) {
+      this.keep(bytes, start, end);
+      return;
+    }
     let at = start;
     while (at < end) {
       if (this.filledBytes === this.partBytes) {
@@ -120,6 +126,18 @@ export class ContentAssembler {
       this.fill(bytes, at, pieceEnd);
       at = pieceEnd;
     }
+  }
+
+  /** Whether the frame may stay where it is: most of its buffer is this body. */
+  private isKept(bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    return length >= KEPT_BYTES_MIN && length <= BODY_PART_BYTES_MAX && length * 2 >= bytes.buffer.byteLength;
+  }
+
+  private keep(bytes: Buffer, start: number, end: number): void {
+    if (this.filledBytes > 0) this.parts.push(this.part.subarray(0, this.filledBytes));
+    this.parts.push(bytes.subarray(start, end));
+    this.startPart(Math.min(this.bodyBytes - this.receivedBytes, BODY_PART_BYTES_MAX));
   }
 
   private startPart(partBytes: number): void {
