@@ -112,7 +112,8 @@ export class ContentAssembler {
   }
 
   private gather(bytes: Buffer, start: number, end: number): void {
-    if (this.parts.length > 0 && this.isKept(bytes, start, end)) {
+    const isHeadFull = this.parts.length > 0 || this.filledBytes === this.partBytes;
+    if (isHeadFull && this.isKept(bytes, start, end)) {
       this.keep(bytes, start, end);
       return;
     }
