@@ -108,32 +108,45 @@ function writeTagFrame(
   return at + ACK_FRAME_BYTES;
 }
 
+const TAG_AND_FLAG_BYTES = 9;
+
 /**
  * A basic.deliver frame prepared for one consumer and one address: a delivery
  * copies it and patches tag and flag. Kept by the consumer, per Address.
  */
 export class DeliverTemplate {
   readonly bytes: Buffer;
+  /** Of `bytes`, that are the frame. */
+  length = 0;
   /** Where the delivery tag goes; the redelivered flag follows it. */
   readonly tagAt: number;
+  private readonly channel: number;
 
-  /** @param addressBytes exchange and routing key as two short strings: `Address.bytes`. */
-  constructor(channel: number, consumerTag: string, addressBytes: Buffer) {
-    const writer = new ByteWriter(FRAME_OVERHEAD_BYTES + 14 + Buffer.byteLength(consumerTag) + addressBytes.length);
+  /** @param addressBytesMax room for addresses that `readdress` will bring */
+  constructor(channel: number, consumerTag: string, addressBytesMax: number) {
+    this.channel = channel;
+    const tagBytes = Buffer.byteLength(consumerTag);
+    const writer = new ByteWriter(FRAME_OVERHEAD_BYTES + 14 + tagBytes + addressBytesMax);
     writer.reserve(FRAME_HEADER_BYTES);
     writer.u32(60 * 65536 + 60);
     writer.shortString(consumerTag);
     this.tagAt = writer.at;
     writer.u64(0);
     writer.u8(0);
-    writer.raw(addressBytes);
-    writer.u8(FRAME_END_OCTET);
+    writer.reserve(addressBytesMax + 1);
     this.bytes = writer.finish();
-    writeFrameHeader(this.bytes, 0, FrameType.method, channel, this.bytes.length - FRAME_OVERHEAD_BYTES);
+  }
+
+  /** @param addressBytes exchange and routing key as two short strings: `Address.bytes`. */
+  readdress(addressBytes: Buffer): void {
+    const end = copyBytes(this.bytes, this.tagAt + TAG_AND_FLAG_BYTES, addressBytes, 0, addressBytes.length);
+    this.bytes[end] = FRAME_END_OCTET;
+    this.length = end + 1;
+    writeFrameHeader(this.bytes, 0, FrameType.method, this.channel, this.length - FRAME_OVERHEAD_BYTES);
   }
 }
 
-/** Writes `template.bytes.length` bytes. */
+/** Writes `template.length` bytes. */
 export function writeDeliverFrame(
   into: Buffer,
   at: number,
@@ -141,8 +154,7 @@ export function writeDeliverFrame(
   deliveryTag: number,
   isRedelivered: boolean,
 ): number {
-  const bytes = template.bytes;
-  const end = copyBytes(into, at, bytes, 0, bytes.length);
+  const end = copyBytes(into, at, template.bytes, 0, template.length);
   const tagAt = at + template.tagAt;
   writeU64(into, tagAt, deliveryTag);
   into[tagAt + 8] = isRedelivered ? 1 : 0;

@@ -194,8 +194,10 @@ test('frames written in place are those of the method codec', () => {
       const ack = methodFrame(700, { name: 'basic.ack', deliveryTag: tag, multiple: flag });
       assert.equal(into.toString('hex'), Buffer.concat([ack, nack]).toString('hex'));
 
-      const template = new DeliverTemplate(700, 'ctag', address.bytes);
-      const delivery = Buffer.alloc(template.bytes.length + 2);
+      const template = new DeliverTemplate(700, 'ctag', 512);
+      template.readdress(new Address('an exchange of before', 'with a longer key than the next one has').bytes);
+      template.readdress(address.bytes);
+      const delivery = Buffer.alloc(template.length + 2);
       assert.equal(writeDeliverFrame(delivery, 2, template, tag, flag), delivery.length);
       const deliver = methodFrame(700, {
         name: 'basic.deliver',

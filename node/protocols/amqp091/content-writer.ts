@@ -38,7 +38,7 @@ export function writeDelivery(
   isRedelivered: boolean,
   message: Message,
 ): void {
-  const methodBytes = template.bytes.length;
+  const methodBytes = template.length;
   const length = methodBytes + contentFramesBytes(message, frameMax);
   if (length > LARGE_BUFFER_BYTES) {
     writeDeliverMethod(outbox, template, deliveryTag, isRedelivered);
@@ -93,9 +93,9 @@ export function writeCountedMessage(
 }
 
 function writeDeliverMethod(outbox: Outbox, template: DeliverTemplate, tag: number, isRedelivered: boolean): void {
-  outbox.reserve(template.bytes.length);
+  outbox.reserve(template.length);
   writeDeliverFrame(outbox.buffer, outbox.at, template, tag, isRedelivered);
-  outbox.wroteContent(template.bytes.length);
+  outbox.wroteContent(template.length);
 }
 
 function writeLargeContent(outbox: Outbox, channel: number, frameMax: number, message: Message): void {

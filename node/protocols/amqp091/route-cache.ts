@@ -9,9 +9,15 @@
  */
 import type { Route } from '../../broker/session.ts';
 
-/** Different (exchange, key, flags) remembered per channel, and by all channels of one connection together. */
-export const ROUTES_PER_CHANNEL_MAX = 4096;
+/**
+ * Different (exchange, key, flags) remembered by all channels of one connection together. What is more is not kept:
+ * with keys that go round, forgetting all would mean keeping none.
+ */
 export const ROUTES_PER_CONNECTION_MAX = 8192;
+/** Every channel may keep so many, whatever the others keep. */
+const ROUTES_PER_CHANNEL_MIN = 16;
+/** So many since were not among those kept: others are in use now. */
+const STRANGERS_MAX = 4 * ROUTES_PER_CONNECTION_MAX;
 
 export class CachedRoute {
   /** Short strings exchange and routing key, then the flags octet: an own copy. */
@@ -36,6 +42,7 @@ export class RouteCache {
   private readonly budget: RouteBudget;
   private readonly byKey = new Map<string, CachedRoute>();
   private last: CachedRoute | null = null;
+  private strangers = 0;
 
   constructor(budget: RouteBudget) {
     this.budget = budget;
@@ -51,16 +58,22 @@ export class RouteCache {
   }
 
   add(cached: CachedRoute): void {
-    if (this.byKey.size >= ROUTES_PER_CHANNEL_MAX || this.budget.routes >= ROUTES_PER_CONNECTION_MAX) this.clear();
+    if (this.isFull && ++this.strangers >= STRANGERS_MAX) this.clear();
+    this.last = cached;
+    if (this.isFull) return;
     this.byKey.set(cached.key.toString('latin1'), cached);
     this.budget.routes++;
-    this.last = cached;
+  }
+
+  private get isFull(): boolean {
+    return this.budget.routes >= ROUTES_PER_CONNECTION_MAX && this.byKey.size >= ROUTES_PER_CHANNEL_MIN;
   }
 
   /** Also called when the channel closes: the budget is the connection's. */
   clear(): void {
     this.budget.routes -= this.byKey.size;
     this.byKey.clear();
+    this.strangers = 0;
     this.last = null;
   }
 }
