@@ -15,6 +15,8 @@
  * tables overlap, so LevelDB writes the records of a growing backlog about
  * twice. Leaving a out of commits saves 6 % of that, and nothing in a broker.
  */
+import { DamageError } from './key-value.ts';
+
 export const Prefix = {
   queue: 0x61,
   info: 0x69,
@@ -114,6 +116,8 @@ export function transientHead(prefix: Prefix, generation: number, queueId: numbe
   return head;
 }
 
+/** @throws DamageError when the key is too short for one */
 export function queueIdOf(key: Buffer): number {
+  if (key.length < 7) throw new DamageError(`message database: the key ${key.toString('hex')} is no queue's`);
   return key.readUIntBE(1, 6);
 }

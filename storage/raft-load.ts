@@ -64,7 +64,7 @@ async function loadWhatIsLeft(kv: KeyValueDatabase, policy: DamagePolicy, canBeL
   const rows = loadRows(rowPairs, extent, policy, canBeLost, lost);
   const { firstIndex, lastIndex, compactedTerm, appliedIndex } = extent;
   const kept = hardState === null ? null : { ...hardState, commit: Math.min(hardState.commit, lastIndex) };
-  const first = entryPairs[0]?.key.readUIntBE(1, 6) ?? firstIndex;
+  const first = entryPairs.find(({ key }) => key.length === 7)?.key.readUIntBE(1, 6) ?? firstIndex; // others are damaged
   const loaded = { hardState: kept, entries, firstIndex, compactedTerm, appliedIndex, rows };
   return { loaded, extent, firstStored: Math.min(first, firstIndex), lost };
 }

@@ -67,9 +67,11 @@ export class VarintReader {
     for (;;) {
       const byte = this.byte();
       value += (byte & 127) * scale;
-      if (byte < 128) return value;
       scale *= 128;
-      if (scale > 2 ** 49) throw new RangeError(`number of more than 53 bits at byte ${this.at}`);
+      if (value > Number.MAX_SAFE_INTEGER || (byte >= 128 && scale > 2 ** 49)) {
+        throw new RangeError(`number of more than 53 bits at byte ${this.at}`);
+      }
+      if (byte < 128) return value;
     }
   }
 

@@ -74,7 +74,13 @@ export function stateFromRows(rows: ReadonlyMap<string, ReadonlyMap<string, stri
   if (version !== String(ROWS_VERSION)) {
     throw new Error(`metadata rows have version ${version}, this release reads version ${ROWS_VERSION}`);
   }
-  state.lastQueueId = Number(machine?.get(LAST_QUEUE_ID_KEY) ?? 0);
+  const lastQueueId = machine?.get(LAST_QUEUE_ID_KEY) ?? '0';
+  if (!/^\d{1,15}$/.test(lastQueueId)) {
+    throw new Error(
+      `metadata rows say '${lastQueueId.slice(0, 20)}' for the highest queue id, expected a whole number`,
+    );
+  }
+  state.lastQueueId = Number(lastQueueId);
   for (const [key, text] of rows.get(PARTS_TABLE) ?? []) restorePart(state.batchParts, key, text);
   for (const table of TABLE_NAMES) {
     for (const [key, text] of rows.get(table) ?? []) restoreRow(state, table, key, text);
@@ -90,12 +96,18 @@ function restorePart(parts: BatchParts, key: string, text: string): void {
 }
 
 function restoreRow<T extends TableName>(state: MetadataState, table: T, key: string, text: string): void {
-  // The text is our own, checked by the store's checksum; its key is checked below.
-  const row = fromJson(text) as MetadataTables[T];
-  if (keyOfRow(table, row) !== key) {
-    throw new Error(`row ${key} of table ${table} holds the row ${keyOfRow(table, row)}`);
+  try {
+    // The text is our own, checked by the store's checksum; its key is checked below.
+    const row = fromJson(text) as MetadataTables[T];
+    if (keyOfRow(table, row) !== key) {
+      throw new Error(`row ${key} of table ${table} holds the row ${keyOfRow(table, row)}`);
+    }
+    state.put(table, row);
+  } catch (error) {
+    // Damage: it is JSON, and what the key or an index is made of is not there.
+    if (error instanceof TypeError) throw new Error(`row ${key} of table ${table} is not one`, { cause: error });
+    throw error;
   }
-  state.put(table, row);
 }
 
 /** Makes `state` what the rows of a snapshot say, and returns what that changed. Rows that are equal stay as they are. */

@@ -8,6 +8,7 @@
  *           flags:  [publisherId u48][sequence u48]  [expiresAt u48]  [expiration f64]  [priority u8]
  *                   [deliveryCount u32]  [bodyBytes u48]
  *           [exchange short string][routingKey short string]  [count u16 and as many short strings: extra keys]
+ *           (of extra keys above 255 bytes: count u16, then length u32 and bytes of each)
  *           properties, inline body
  *
  * All little endian except the short strings. `bytes` counts what follows it.
@@ -15,6 +16,7 @@
  * (see `hasParts`) is not inside: only its size is. Pure; one pass into a
  * buffer whose size was computed first.
  */
+import { isUtf8Range } from '../base/byte-reader.ts';
 import type { Address } from './address.ts';
 import type { AddressCache } from './address-cache.ts';
 import { Message, NO_KEYS, NO_PARTS } from './message.ts';
@@ -41,7 +43,10 @@ const FLAG_PRIORITY = 64;
 const FLAG_DELIVERY_COUNT = 128;
 const FLAG_EXTRA_KEYS = 256;
 const FLAG_PARTS = 512;
-const FLAGS_KNOWN = 1023;
+/** An extra key is longer than a short string holds: CC and BCC are long strings. */
+const FLAG_LONG_KEYS = 1024;
+const FLAGS_KNOWN = 2047;
+const SHORT_KEY_BYTES_MAX = 255;
 
 /** A record or entry that is cut off, of another version, or says impossible sizes. */
 export class EntryError extends Error {
@@ -128,7 +133,9 @@ function flagsOf(item: QueuedMessage, message: Message): number {
   if (message.expirationMs >= 0) flags |= FLAG_EXPIRATION;
   if (message.priority >= 0) flags |= FLAG_PRIORITY;
   if (item.deliveryCount !== 0) flags |= FLAG_DELIVERY_COUNT;
-  if (message.extraRoutingKeys.length > 0) flags |= FLAG_EXTRA_KEYS;
+  if (message.extraRoutingKeys.length > 0) {
+    flags |= hasLongKey(message.extraRoutingKeys) ? FLAG_EXTRA_KEYS | FLAG_LONG_KEYS : FLAG_EXTRA_KEYS;
+  }
   if (hasParts(message.bodyBytes)) flags |= FLAG_PARTS;
   return flags;
 }
@@ -147,18 +154,29 @@ function writeOptional(target: Buffer, at: number, item: QueuedMessage, message:
   return at;
 }
 
+function hasLongKey(keys: readonly string[]): boolean {
+  for (const key of keys) {
+    if (key.length * 3 > SHORT_KEY_BYTES_MAX && Buffer.byteLength(key) > SHORT_KEY_BYTES_MAX) return true;
+  }
+  return false;
+}
+
 function extraKeysBytes(keys: readonly string[]): number {
+  const lengthBytes = hasLongKey(keys) ? 4 : 1;
   let bytes = 2;
-  for (const key of keys) bytes += 1 + Buffer.byteLength(key);
+  for (const key of keys) bytes += lengthBytes + Buffer.byteLength(key);
   return bytes;
 }
 
 function writeExtraKeys(target: Buffer, at: number, keys: readonly string[]): number {
+  const areLong = hasLongKey(keys);
   at = target.writeUInt16LE(keys.length, at);
   for (const key of keys) {
-    const bytes = target.write(key, at + 1, 'utf8');
-    target[at] = bytes;
-    at += 1 + bytes;
+    const start = at + (areLong ? 4 : 1);
+    const bytes = target.write(key, start, 'utf8');
+    if (areLong) target.writeUInt32LE(bytes, at);
+    else target[at] = bytes;
+    at = start + bytes;
   }
   return at;
 }
@@ -246,27 +264,29 @@ export class RecordReader {
     if (at > this.end) throw cutOff('entry fields', at, this.end);
     const inline = record.readUInt32LE(this.start + 33);
     this.bodyBytes = this.isInParts ? record.readUIntLE(at - 6, 6) : inline;
-    for (let i = 0; i < 2; i++) at = this.shortStringEnd(at);
+    for (let i = 0; i < 2; i++) at = this.stringEnd(at, false);
     if ((this.flags & FLAG_EXTRA_KEYS) !== 0) {
       if (at + 2 > this.end) throw cutOff('extra routing keys', at + 2, this.end);
       const keys = record.readUInt16LE(at);
       at += 2;
-      for (let i = 0; i < keys; i++) at = this.shortStringEnd(at);
+      const areLong = (this.flags & FLAG_LONG_KEYS) !== 0;
+      for (let i = 0; i < keys; i++) at = this.stringEnd(at, areLong);
     }
     at += record.readUInt32LE(this.start + 29) + inline;
     if (at !== this.end)
       throw new EntryError(`entry of ${this.end - this.start} bytes, its parts say ${at - this.start}`);
   }
 
-  private shortStringEnd(at: number): number {
-    if (at >= this.end) throw cutOff('short string', at + 1, this.end);
-    const end = at + 1 + this.record[at]!;
-    if (end > this.end) throw cutOff('short string', end, this.end);
+  private stringEnd(at: number, isLong: boolean): number {
+    const start = at + (isLong ? 4 : 1);
+    if (start > this.end) throw cutOff('text', start, this.end);
+    const end = start + (isLong ? this.record.readUInt32LE(at) : this.record[at]!);
+    if (end > this.end) throw cutOff('text', end, this.end);
     return end;
   }
 
   /**
-   * The current entry as objects.
+   * The current entry as objects. @throws EntryError when a name in it is not UTF-8
    * @param parts the body, when `isInParts`; else NO_PARTS.
    */
   decode(addresses: AddressCache, parts: readonly Buffer[] = NO_PARTS): QueuedMessage {
@@ -327,7 +347,8 @@ export class RecordReader {
     const keyAt = at + 1 + record[at]!;
     const addressEnd = keyAt + 1 + record[keyAt]!;
     const address: Address = addresses.get(record, at, addressEnd);
-    const extraKeys = (this.flags & FLAG_EXTRA_KEYS) === 0 ? NO_KEYS : readExtraKeys(record, addressEnd);
+    const areLong = (this.flags & FLAG_LONG_KEYS) !== 0;
+    const extraKeys = (this.flags & FLAG_EXTRA_KEYS) === 0 ? NO_KEYS : readExtraKeys(record, addressEnd, areLong);
     const propertiesBytes = record.readUInt32LE(this.start + 29);
     const inlineBytes = record.readUInt32LE(this.start + 33);
     const bodyStart = this.end - inlineBytes;
@@ -358,13 +379,15 @@ function optionalBytes(flags: number): number {
   return bytes + ((flags & FLAG_PARTS) === 0 ? 0 : 6);
 }
 
-function readExtraKeys(record: Buffer, at: number): readonly string[] {
+function readExtraKeys(record: Buffer, at: number, areLong: boolean): readonly string[] {
   const count = record.readUInt16LE(at);
   const keys: string[] = [];
   at += 2;
   for (let i = 0; i < count; i++) {
-    const end = at + 1 + record[at]!;
-    keys.push(record.toString('utf8', at + 1, end));
+    const start = at + (areLong ? 4 : 1);
+    const end = start + (areLong ? record.readUInt32LE(at) : record[at]!);
+    if (!isUtf8Range(record, start, end)) throw new EntryError('an extra routing key of an entry is not UTF-8');
+    keys.push(record.toString('utf8', start, end));
     at = end;
   }
   return keys;

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueuedMessage } from '../../proto/entry/queued-message.ts';
+import { DamageError, WriteBatch } from '../../storage/key-value.ts';
 import { LevelMessageStore } from '../../storage/level-message-store.ts';
 import { SimDatabase } from '../../storage/sim-database.ts';
 import {
@@ -194,5 +195,20 @@ test('accepting damage where there is none tells nothing and changes no count', 
   assert.deepEqual(told, []);
   assert.equal(store.open(3, 2, new Listener()).recovered.lanes[0]!.count, ALL.length);
   assert.equal(store.open(4, 2, new Listener()).recovered.lanes[0]!.count, 1000);
+  await store.close();
+});
+
+test('a row under a key that is cut off is named, and goes when that is accepted', async () => {
+  const kv = await filled();
+  const batch = new WriteBatch();
+  batch.put(Buffer.from('m\x01'), Buffer.alloc(20, 1));
+  await new Promise<void>((resolve) => kv.write(batch, true, () => resolve()));
+  await assert.rejects(
+    open(kv.crash(), 2, false, []),
+    (error) => error instanceof DamageError && /6d01/.test(error.message),
+  );
+  const losses: string[] = [];
+  const store = await open(kv.crash(), 2, true, losses);
+  assert.match(losses.join(), /a record of some queue is damaged: 6d01/);
   await store.close();
 });

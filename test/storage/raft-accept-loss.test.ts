@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DamageError } from '../../storage/key-value.ts';
+import { DamageError, WriteBatch } from '../../storage/key-value.ts';
 import { LevelRaftStore } from '../../storage/level-raft-store.ts';
 import type { RaftEntry } from '../../storage/raft-store-api.ts';
 import { SimDatabase } from '../../storage/sim-database.ts';
@@ -150,3 +150,19 @@ for (const { name, damage } of [
     }
   });
 }
+
+test('an entry under a key that is cut off is named, and goes when that is accepted', async () => {
+  const kv = await filled();
+  const batch = new WriteBatch();
+  batch.put(Buffer.from('e\0'), Buffer.alloc(20, 1));
+  await new Promise<void>((resolve) => kv.write(batch, true, () => resolve()));
+  await assert.rejects(
+    open(kv.crash(), false, []),
+    (error) => error instanceof DamageError && error.remedy === 'accept',
+  );
+  const told: string[] = [];
+  const store = await open(kv.crash(), true, told);
+  assert.match(told.join(), /entry 00 has a wrong checksum/);
+  assert.equal(store.load().entries.length, LAST);
+  await store.close();
+});

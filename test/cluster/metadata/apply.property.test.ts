@@ -299,3 +299,12 @@ test('rows of a later version are refused by number', () => {
   assert.throws(() => decodeSnapshot('9\n'), /metadata snapshot has version 9, this release reads 1/);
   assert.throws(() => decodeProposal('2{}'), /metadata command has format '2', this release reads format 1/);
 });
+
+test('rows without the fields of their key, and a highest queue id that is none, are named', () => {
+  const rows = (table: string, key: string, value: string) => new Map([[table, new Map([[key, value]])]]);
+  assert.throws(() => stateFromRows(rows('bindings', 'k', '{}')), /row k of table bindings is not one/);
+  assert.throws(() => stateFromRows(rows('queues', 'k', 'null')), /row k of table queues is not one/);
+  for (const text of ['x', '', '-1', '1e400']) {
+    assert.throws(() => stateFromRows(rows('machine', 'lastQueueId', text)), /expected a whole number/);
+  }
+});

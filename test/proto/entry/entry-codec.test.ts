@@ -172,6 +172,29 @@ test('a large body is not inside the record, its size is', () => {
   assert.ok(read.message!.body().equals(bytes.subarray(2)));
 });
 
+test('extra routing keys come from long strings: none is too long to be kept', () => {
+  const bytes = Buffer.alloc(4);
+  const keys = ['c'.repeat(300), '', 'ü'.repeat(200), 'k'.repeat(255), 'l'.repeat(70_000)];
+  const message = new Message(new Address('', 'q'), keys, true, -1, -1, bytes, 0, 2, 2, 4, [], 2, false);
+  const record = recordOf([new QueuedMessage(1, 1, message, 0, true, 2, 1, 0)]);
+  assert.deepEqual(readAll(record)[0]!.message!.extraRoutingKeys, keys);
+  for (let end = 0; end < 600; end++) assert.throws(() => readAll(record.subarray(0, end)), EntryError);
+});
+
+test('names that are not UTF-8 are refused: with replacement characters they would be others, and longer', () => {
+  const message = (address: Address, keys: readonly string[]): Message =>
+    new Message(address, keys, true, -1, -1, Buffer.alloc(4), 0, 2, 2, 4, [], 2, false);
+  for (const [address, keys] of [
+    [new Address('', '~'.repeat(255)), []],
+    [new Address('~', ''), []],
+    [new Address('', ''), ['~'.repeat(90)]],
+  ] as const) {
+    const record = recordOf([new QueuedMessage(1, 1, message(address, keys), 0, true, 2, 1, 0)]);
+    const changed = Buffer.from(record.map((byte) => (byte === 0x7e ? 0xff : byte)));
+    assert.throws(() => readAll(changed), EntryError);
+  }
+});
+
 test('equal addresses are one object, and the cache stays small', () => {
   const cache = new AddressCache();
   const bytesOf = (key: string): Buffer => new Address('x', key).bytes;
