@@ -23,6 +23,9 @@ export interface ReadDefinitions {
 
 type Json = { readonly [name: string]: unknown };
 
+/** What goes through the values calls itself: arguments of queues are nested as deep as tables of clients may be. */
+const NESTING_MAX = 64;
+
 /** The node that leads the queues that are new; transient ones end with it. */
 export interface ImportingNode {
   readonly nodeId: string;
@@ -38,6 +41,9 @@ export function readDefinitions(text: string, node: ImportingNode): ReadDefiniti
     return { items: [], mistakes: [`not JSON: ${error instanceof Error ? error.message : String(error)}`] };
   }
   if (!isObject(root)) return { items: [], mistakes: ['expected a JSON object with users, vhosts, queues, ...'] };
+  if (isNestedTooDeep(root)) {
+    return { items: [], mistakes: [`expected at most ${NESTING_MAX} lists and objects within each other`] };
+  }
   const reader = new DefinitionsReader(root, node);
   reader.readAll();
   return reader;
@@ -86,8 +92,7 @@ class DefinitionsReader implements ReadDefinitions {
         this.mistake('expected an object');
         continue;
       }
-      const vhost = json['vhost'] ?? this.vhostOfAll;
-      this.place += ` '${String(json[label] ?? '')}'${typeof vhost === 'string' ? ` in vhost '${vhost}'` : ''}`;
+      this.place += placeText(json[label], json['vhost'] ?? this.vhostOfAll);
       const command = read(json);
       if (command !== null && !this.hasMistake) this.items.push({ command, place: this.place });
     }
@@ -98,7 +103,7 @@ class DefinitionsReader implements ReadDefinitions {
     const type = json['default_queue_type'] ?? metadata['default_queue_type'];
     const isKnownType = type === 'classic' || type === 'quorum';
     if (!isKnownType && type !== undefined && type !== null && type !== 'undefined') {
-      this.mistake(`default_queue_type ${JSON.stringify(type)}: expected classic or quorum`);
+      this.mistake(`default_queue_type ${found(type)}: expected classic or quorum`);
     }
     return {
       type: 'put-vhost',
@@ -108,13 +113,13 @@ class DefinitionsReader implements ReadDefinitions {
         tags: this.tags(json['tags'] ?? metadata['tags']),
         defaultQueueType: isKnownType ? type : null,
         isTracing: this.flag(json, 'tracing', false),
-        ...this.vhostLimits(json['limits'], this.limitParameterOf(String(json['name']))),
+        ...this.vhostLimits(json['limits'], this.limitParameterOf(json['name'])),
       },
     };
   }
 
   /** Exports have the limits of a vhost in a parameter, too; old ones only there. */
-  private limitParameterOf(vhost: string): unknown {
+  private limitParameterOf(vhost: unknown): unknown {
     const parameters = this.root['parameters'];
     if (!Array.isArray(parameters)) return undefined;
     const found = parameters
@@ -124,7 +129,7 @@ class DefinitionsReader implements ReadDefinitions {
   }
 
   private vhostLimits(...sources: readonly unknown[]): { readonly maxConnections: number; readonly maxQueues: number } {
-    const byName = Object.assign({}, ...sources.map(namedValues));
+    const byName = Object.fromEntries(sources.flatMap((source) => Object.entries(namedValues(source))));
     return {
       maxConnections: this.limit(byName, 'max-connections'),
       maxQueues: this.limit(byName, 'max-queues'),
@@ -265,7 +270,7 @@ class DefinitionsReader implements ReadDefinitions {
     const argument = args.find(([name]) => name === 'x-queue-type')?.[1];
     const type = json['type'] ?? (argument?.t === 'S' ? argument.v : 'classic');
     if (type === 'classic' || type === 'quorum') return type;
-    this.mistake(`type ${JSON.stringify(type)}: expected classic or quorum`);
+    this.mistake(`type ${found(type)}: expected classic or quorum`);
     return 'classic';
   }
 
@@ -297,14 +302,14 @@ class DefinitionsReader implements ReadDefinitions {
     const value = json[name];
     if (typeof value === 'string') return value;
     if ((value === undefined || value === null) && fallback !== null) return fallback;
-    this.mistake(`${name}: expected a text, found ${value === undefined ? 'nothing' : JSON.stringify(value)}`);
+    this.mistake(`${name}: expected a text, found ${found(value)}`);
     return '';
   }
 
   private flag(json: Json, name: string, fallback: boolean): boolean {
     const value = json[name];
     if (value === undefined || value === null) return fallback;
-    if (typeof value !== 'boolean') this.mistake(`${name}: expected true or false, found ${JSON.stringify(value)}`);
+    if (typeof value !== 'boolean') this.mistake(`${name}: expected true or false, found ${found(value)}`);
     return value === true;
   }
 
@@ -312,7 +317,7 @@ class DefinitionsReader implements ReadDefinitions {
     const value = json[name];
     if (value === undefined || value === null) return fallback;
     if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
-    this.mistake(`${name}: expected an integer, found ${JSON.stringify(value)}`);
+    this.mistake(`${name}: expected an integer, found ${found(value)}`);
     return fallback;
   }
 
@@ -350,10 +355,42 @@ function namedValues(value: unknown): Json {
   if (!Array.isArray(value)) return isObject(value) ? value : {};
   return Object.fromEntries(
     value.flatMap((item: unknown) => {
-      if (isObject(item)) return [[String(item['name']), item['value']] as const];
-      return Array.isArray(item) && item.length === 2 ? [[String(item[0]), item[1]] as const] : [];
+      const [name, field]: readonly unknown[] = isObject(item) ? [item['name'], item['value']] : asPair(item);
+      return typeof name === 'string' ? [[name, field] as const] : [];
     }),
   );
+}
+
+function asPair(item: unknown): readonly unknown[] {
+  return Array.isArray(item) && item.length === 2 ? item : [];
+}
+
+/** Without calling itself, unlike everything after it. */
+function isNestedTooDeep(root: unknown): boolean {
+  let level: readonly unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > NESTING_MAX) return true;
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
+  }
+  return false;
+}
+
+/** What tells an item from the others: ` 'orders' in vhost '/'`. */
+function placeText(label: unknown, vhost: unknown): string {
+  const name = typeof label === 'string' ? label : '';
+  return ` '${shortened(name)}'${typeof vhost === 'string' ? ` in vhost '${shortened(vhost)}'` : ''}`;
+}
+
+/** A value of the file within a sentence: not an object's inside, which may be nested beyond the stack. */
+function found(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return shortened(JSON.stringify(value) ?? 'nothing');
+}
+
+const SHOWN_CHARS_MAX = 300;
+
+function shortened(text: string): string {
+  return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}...` : text;
 }
 
 function isObject(value: unknown): value is Json {

@@ -11,6 +11,7 @@
  *
  * Source: RabbitMQ firehose documentation, rabbit_trace.
  */
+import { AmqpError } from '../../proto/amqp091/errors.ts';
 import type { FieldTable, FieldValue } from '../../proto/amqp091/field-table.ts';
 import { decodeProperties, encodeProperties, type Properties } from '../../proto/amqp091/properties.ts';
 import { Address } from '../../proto/entry/address.ts';
@@ -23,6 +24,8 @@ import type { Vhost } from './vhost.ts';
 
 export const TRACE_EXCHANGE = 'amq.rabbitmq.trace';
 const SHORT_STRING_BYTES_MAX = 255;
+/** Names in a list, where not everything has room. */
+const LISTED_MAX = 1000;
 
 /** Names of the properties in the header `properties`, as RabbitMQ writes them. */
 const propertyNames: Readonly<Record<Exclude<keyof Properties, 'headers'>, string>> = {
@@ -109,7 +112,7 @@ export class Firehose implements PublisherSink {
       ['node', longString(this.nodeName)],
       ...extra,
     ];
-    const properties = encodeProperties({ headers });
+    const properties = propertiesOf(headers);
     const body = message.body();
     const bytes = Buffer.concat([properties, body]);
     return new Message(
@@ -128,6 +131,32 @@ export class Firehose implements PublisherSink {
       false,
     );
   }
+}
+
+/**
+ * With the headers of the message among them a copy can have more values, or nest deeper, than a table may, and could
+ * not be read when it dies in its queue: then they are left out, and of long lists the rest.
+ */
+function propertiesOf(headers: FieldTable): Buffer {
+  const whole = encodeProperties({ headers });
+  return isReadable(whole)
+    ? whole
+    : encodeProperties({ headers: headers.map(([name, value]) => [name, short(value)]) });
+}
+
+function isReadable(properties: Buffer): boolean {
+  try {
+    decodeProperties(properties, 0, properties.length);
+    return true;
+  } catch (error) {
+    if (error instanceof AmqpError) return false; // expected: too many values, or too deep
+    throw error;
+  }
+}
+
+function short(value: FieldValue): FieldValue {
+  if (value.t === 'A') return { t: 'A', v: value.v.slice(0, LISTED_MAX) };
+  return value.t === 'F' ? { t: 'F', v: value.v.filter(([name]) => name !== 'headers') } : value;
 }
 
 function whoseHeaders(identity: Identity, channelNumber: number): FieldTable {

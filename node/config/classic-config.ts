@@ -106,7 +106,8 @@ class Translation implements ClassicConfig {
   }
 
   private addSetting(name: string, value: ErlangTerm): void {
-    const key = plainKeys[name];
+    // Names are the file's: `constructor` is none of the keys, though every object has one.
+    const key = Object.hasOwn(plainKeys, name) ? plainKeys[name] : undefined;
     if (key !== undefined) {
       this.addPlain(key, name, value);
       return;

@@ -41,16 +41,21 @@ export function loadConfigFiles(
     const name = basename(path);
     if (isClassic(content)) {
       const classic = parseClassicConfig(content, name);
-      entries.push(...classic.entries);
-      problems.push(...classic.problems);
-      warnings.push(...classic.warnings);
+      append(entries, classic.entries);
+      append(problems, classic.problems);
+      append(warnings, classic.warnings);
     } else {
       const conf = parseRabbitmqConf(content, name);
-      entries.push(...conf.entries);
-      problems.push(...conf.problems);
+      append(entries, conf.entries);
+      append(problems, conf.problems);
     }
   }
   return { entries, problems, warnings, files };
+}
+
+/** One by one: a file may have more lines than a call takes arguments. */
+function append<T>(list: T[], items: readonly T[]): void {
+  for (const item of items) list.push(item);
 }
 
 interface NamedFile {

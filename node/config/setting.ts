@@ -134,7 +134,7 @@ export function family<T>(
     },
     resolve: (entries, problems) => {
       if (entries.length === 0) return declaration.default;
-      const layerMax = Math.max(...entries.map((entry) => entry.layer));
+      const layerMax = entries.reduce((highest, entry) => Math.max(highest, entry.layer), 0);
       let result = declaration.empty;
       for (const entry of entries) {
         const next = declaration.add(result, suffixOf(entry.key) ?? '', entry.text);

@@ -122,3 +122,11 @@ test('mistakes of a classic file are named with their line', () => {
     );
   }
 });
+
+test('a key that is the name of something every object has is a key without effect', () => {
+  for (const name of ['constructor', 'toString', "'__proto__'", 'hasOwnProperty']) {
+    const { entries, problems, warnings } = parseClassicConfig(`[{rabbit, [{${name}, 5}]}].`, 'f');
+    assert.deepEqual([entries, problems], [[], []]);
+    assert.match(warnings[0] ?? '', /has no effect here/);
+  }
+});

@@ -33,6 +33,15 @@ test('new and classic files are told apart by what is in them, whatever they are
   assert.equal(folderRead.entries.length, 2);
 });
 
+test('a file may have more lines than a call takes arguments', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'warren-config-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'long.conf');
+  writeFileSync(path, 'heartbeat = 5\nno key\n'.repeat(200_000));
+  const { entries, problems } = loadConfigFiles(path, {});
+  assert.deepEqual([entries.length, problems.length], [200_000, 200_000]);
+});
+
 test('a file that was named and is not there is a mistake', () => {
   const { problems } = loadConfigFiles('/nonexistent/warren.conf', {});
   assert.equal(problems.length, 1);

@@ -88,3 +88,28 @@ test('what is no JSON object is refused', () => {
     assert.equal(mistakes.length, 1, text);
   }
 });
+
+test('values that trip up a program are mistakes of the file', () => {
+  const node = { nodeId: 'n', incarnation: 1 };
+  for (const odd of ['{"toString":1,"valueOf":1}', '{"__proto__":null}', '[[]]', '[{"toString":1}]']) {
+    for (const text of [
+      `{"users":[{"name":${odd}}]}`,
+      `{"vhosts":[{"name":${odd},"limits":[{"name":${odd},"value":1}]}],"parameters":[{"component":"vhost-limits"}]}`,
+      `{"queues":[{"name":"q","vhost":"/","type":${odd}}]}`,
+      `{"policies":[{"name":"p","vhost":"/","pattern":${odd},"definition":{}}]}`,
+    ]) {
+      const { items, mistakes } = readDefinitions(text, node);
+      assert.deepEqual(items, [], text);
+      assert.ok(mistakes.length > 0, text);
+    }
+  }
+  const value = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  for (const text of [
+    `{"users":[{"name":${value}}]}`,
+    `{"queues":[{"name":"q","vhost":"/","arguments":{"x":${value}}}]}`,
+    `{"parameters":[{"component":"c","vhost":"/","name":"n","value":${value}}]}`,
+  ]) {
+    const { mistakes } = readDefinitions(text, node);
+    assert.deepEqual(mistakes, ['expected at most 64 lists and objects within each other']);
+  }
+});

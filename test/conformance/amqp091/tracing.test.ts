@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { startBroker } from '../../support/broker/broker.ts';
 import type { RawChannel } from '../../support/raw-client/channel.ts';
 import type { Method } from '../../support/raw-client/method-codec.ts';
-import { Typed } from '../../support/raw-client/table.ts';
+import { type TableObject, Typed } from '../../support/raw-client/table.ts';
 
 const broker = await startBroker();
 after(() => broker.stop());
@@ -63,6 +63,26 @@ test('[155] a traced vhost shows every publish and every delivery to its trace e
   assert.match(String(seen?.['node']), /^\S+@\S+$/);
   assert.deepEqual(lost?.['routed_queues'], []);
   assert.deepEqual([first?.['redelivered'], second?.['redelivered']], [0, 1]);
+});
+
+test('[155] copies of messages with as many or as deep headers as may be die like any other message', async (t) => {
+  await broker.admin.addVhost('traced-to-death');
+  const channel = await broker.channel(t, { vhost: 'traced-to-death' });
+  const dead = await channel.declareQueue();
+  const args = { 'x-message-ttl': 0, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead };
+  const traces = await channel.declareQueue({ arguments: args });
+  await channel.bind(traces, TRACE, 'publish.#');
+  await channel.consume(dead, { noAck: true });
+  await broker.admin.setTracing('traced-to-death', true);
+  const many = Object.fromEntries(Array.from({ length: 16_384 }, (_, i) => [i.toString(36), true] as const));
+  let deep: TableObject = {};
+  for (let depth = 1; depth < 64; depth++) deep = { deep };
+  for (const headers of [many, deep]) {
+    channel.publish({ routingKey: 'nowhere', properties: { headers }, body: 'traced' });
+    const copy = await channel.nextDelivery();
+    assert.equal(copy.body, 'traced');
+    assert.deepEqual(headersOf(copy)['routing_keys'], ['nowhere']);
+  }
 });
 
 async function takeAll(channel: RawChannel, queue: string, count: number): Promise<Method[]> {
