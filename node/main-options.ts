@@ -14,6 +14,7 @@ export type WarrenLine =
       readonly configFile: string | null;
       readonly readyFile: string | null;
     }
+  | { readonly type: 'perf'; readonly words: readonly string[] }
   | { readonly type: 'help' }
   | { readonly type: 'version' }
   | { readonly type: 'mistake'; readonly text: string };
@@ -22,7 +23,7 @@ export type WarrenLine =
 const switches = new Set(['--ephemeral', '--accept-damage']);
 
 export function parseWarrenLine(words: readonly string[]): WarrenLine {
-  if (words[0] === 'perf') return { type: 'mistake', text: 'perf, the load generator, is not part of this release' };
+  if (words[0] === 'perf') return { type: 'perf', words: words.slice(1) };
   let values: Readonly<Record<string, unknown>>;
   try {
     values = parseArgs({ args: [...words], options: declaredFlags(), strict: true }).values;
@@ -85,6 +86,7 @@ function textOrNull(value: unknown): string | null {
 export function usageText(): string {
   const lines = [
     'Usage: warren [options]',
+    '       warren perf [options]    puts load on a broker: warren perf --help',
     '',
     'Starts one node. Clients written for RabbitMQ connect to localhost:5672.',
     '',

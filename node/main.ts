@@ -29,6 +29,7 @@ export async function main(words: readonly string[], testing: NodeTesting | null
     end(exitUsage, `warren: ${line.text}\nTry: warren --help`);
     return;
   }
+  if (line.type === 'perf') return (await import('./perf/main.ts')).main(line.words);
   if (line.type === 'help') return void process.stdout.write(usageText());
   if (line.type === 'version') {
     return void process.stdout.write(`warren ${warrenVersion} (RabbitMQ ${rabbitmqVersion})\n`);
