@@ -38,6 +38,8 @@ export class CommitHistory {
   oldestKept: number;
   /** All commits up to this number are on disk for certain. */
   syncedThrough: number;
+  /** Unsynced commits that no later sync is known to have taken along, oldest first. */
+  private readonly unsure: number[] = [];
   private readonly weightBytesMax: number;
   /** No trace below this is on disk. */
   private deletedTo: number;
@@ -78,8 +80,22 @@ export class CommitHistory {
     this.next++;
   }
 
+  /**
+   * A sync is one of the newest write-ahead log: an unsynced commit may be the last of the log before, which LevelDB does
+   * not sync but writes out as a table, later. Once two write buffers have been written since, it has.
+   */
   written(isSync: boolean): void {
-    if (isSync) this.syncedThrough = this.next - 1;
+    const own = this.next - 1;
+    if (!isSync) this.unsure.push(own);
+    while (this.unsure.length > 0 && this.isSureOf(this.unsure[0]!)) this.unsure.shift();
+    if (isSync) this.syncedThrough = (this.unsure[0] ?? this.next) - 1;
+  }
+
+  /** On disk, or without a trace that could be missed. */
+  private isSureOf(number: number): boolean {
+    if (number < this.oldestKept) return true;
+    if (number === this.next - 1) return false;
+    return this.writtenBytes - this.weights[(number + 1) % this.weights.length]! > this.weightBytesMax;
   }
 }
 

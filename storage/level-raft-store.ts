@@ -55,7 +55,6 @@ export class LevelRaftStore implements RaftStore, CommitSource {
   /** Last index on disk. */
   private lastStored: number;
   private rows = new Map<string, RaftRow>();
-  private isSync = false;
   /** Damaged or useless, and accepted as such. */
   private readonly lostKeys: Buffer[] = [];
   private timer: NodeJS.Timeout | null = null;
@@ -95,7 +94,6 @@ export class LevelRaftStore implements RaftStore, CommitSource {
   private writeLoss(lost: readonly Buffer[]): void {
     this.lostKeys.push(...lost);
     this.hardState = this.loaded!.hardState;
-    this.isSync = true;
     this.database.markDirty(this);
   }
 
@@ -137,7 +135,6 @@ export class LevelRaftStore implements RaftStore, CommitSource {
       this.writeBehind();
       return;
     }
-    this.isSync = true;
     this.database.markDirty(this);
   }
 
@@ -208,8 +205,9 @@ export class LevelRaftStore implements RaftStore, CommitSource {
     const dones = this.dones;
     this.dones = this.runningDones;
     this.runningDones = dones;
-    if (this.isSync) batch.isSync = true;
-    this.isSync = false;
+    // A sync reaches the newest write-ahead log only: a commit that was not synced at the end of the one before could be
+    // missing below later ones, and a log with a hole is none.
+    batch.isSync = true;
     for (const key of this.lostKeys) batch.delete(key);
     this.lostKeys.length = 0;
     if (this.hardState !== null) batch.put(HARD_STATE_KEY, hardStateValue(this.hardState));
@@ -254,7 +252,6 @@ export class LevelRaftStore implements RaftStore, CommitSource {
   }
 
   async close(): Promise<void> {
-    this.isSync = true;
     this.database.markDirty(this);
     await this.database.close();
   }

@@ -63,8 +63,8 @@ export interface RaftStore {
 
   /**
    * Adds to the next commit.
-   * @param sync true: the commit is synced (votes, terms and entries that will be answered). A later call of the same
-   *   turn with true makes the whole commit synced.
+   * @param sync true: at once, and synced (votes, terms and entries that will be answered). False: soon, with whatever
+   *   comes before it.
    * @param done called once that commit is on disk; null when nobody waits. Not called after a fatal error or `close`
    *   began without it having been written (close writes everything, so: only a fault leaves it uncalled).
    */
