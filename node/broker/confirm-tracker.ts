@@ -13,7 +13,8 @@
 import { invariant } from '../../proto/base/invariant.ts';
 import type { Message } from '../../proto/entry/message.ts';
 
-const SLOTS_MIN = 16;
+/** Small: every channel has one, and V8 keeps typed arrays of up to 64 bytes in its own heap. */
+const SLOTS_MIN = 8;
 
 export class ConfirmTracker {
   private tokens = new Float64Array(SLOTS_MIN);

@@ -10,6 +10,11 @@
  * it exponential (a backtracking matcher is brought down by one binding). A `#`
  * node stays in the set; entering a node also enters its `#` child (zero words).
  *
+ * Wildcards in a row are put in one order, `*` first and `#` once: `#.*.#.*` and
+ * `*.*.#` are the same words ("two or more"). So patterns of wildcards only have
+ * few nodes, however many there are: 200 of them took 5 ms for a key of 127
+ * words, now 20 us.
+ *
  * The empty key has no words, `a..b` has an empty one in the middle, as in
  * RabbitMQ. Adding and removing cost the words of the key.
  */
@@ -48,6 +53,7 @@ class TrieNode {
 export class TopicTrie {
   private readonly words: WordTable;
   private readonly root = new TrieNode(null, ROOT);
+  private nodes = 1;
   private active: TrieNode[] = [];
   private entered: TrieNode[] = [];
   private step = 0;
@@ -59,6 +65,11 @@ export class TopicTrie {
   /** Different words in the patterns, wildcards apart: 0 when nothing is left of them. */
   get wordCount(): number {
     return this.words.size;
+  }
+
+  /** What matching may have to walk for each word of a key. */
+  get nodeCount(): number {
+    return this.nodes;
   }
 
   add(binding: Binding): void {
@@ -127,6 +138,7 @@ export class TopicTrie {
   private childOrNew(node: TrieNode, word: string): TrieNode {
     const present = this.child(node, word);
     if (present !== null) return present;
+    this.nodes++;
     if (word === '*') return (node.star = new TrieNode(node, STAR));
     if (word === '#') return (node.hash = new TrieNode(node, HASH));
     const child = new TrieNode(node, this.words.acquire(word));
@@ -139,6 +151,7 @@ export class TopicTrie {
   private prune(node: TrieNode): void {
     while (node.parent !== null && node.isLeaf) {
       const parent = node.parent;
+      this.nodes--;
       if (node.word === STAR) parent.star = null;
       else if (node.word === HASH) parent.hash = null;
       else {
@@ -160,6 +173,24 @@ function enter(node: TrieNode, step: number, into: TrieNode[]): void {
   }
 }
 
+/** In the canonical form: a row of wildcards is its stars, then one `#` if it has any. */
 function wordsOf(pattern: string): readonly string[] {
-  return pattern === '' ? [] : pattern.split('.');
+  if (pattern === '') return [];
+  const words = pattern.split('.');
+  if (!pattern.includes('#')) return words;
+  const canonical: string[] = [];
+  let hasHash = false;
+  for (const word of words) {
+    if (word === '#') {
+      hasHash = true;
+      continue;
+    }
+    if (word !== '*' && hasHash) {
+      canonical.push('#');
+      hasHash = false;
+    }
+    canonical.push(word);
+  }
+  if (hasHash) canonical.push('#');
+  return canonical;
 }

@@ -31,6 +31,7 @@ import {
   keptRange,
   MOVED_RETRIES_MAX,
   MOVED_RETRY_MS,
+  NextTurn,
   type Question,
 } from './waiting.ts';
 
@@ -109,6 +110,12 @@ export class Channel implements QueueReplySink {
       (value) => this.endPromise(() => onDone(value)),
       (error: unknown) => this.endPromise(() => throwRefusal(error, methodId)),
     );
+  }
+
+  /** Takes no further frame until `run`, in the next turn. */
+  waitForTurn(run: () => void): void {
+    this.isWaiting = true;
+    this.host.turn.markDirty(new NextTurn(() => this.endPromise(run)));
   }
 
   /** Waits for a queue's leader. */

@@ -1,13 +1,11 @@
 /**
- * One client's AMQP 0-9-1 connection: socket, parser, handshake, channels, and
- * an end in good order, whoever begins it.
+ * One client's AMQP 0-9-1 connection: socket, parser, handshake, channels, and an end in good order, whoever began it.
  *
  *   handshake -> running -> draining (client's close: channels finish, exclusive queues go) -> ended
  *        \           \----> closing  (our close: everything is dropped until close-ok)     -> ended
  *         \---------------> silent   (nothing is said; closed after three seconds)         -> ended
  *
- * `ended` keeps the socket for five seconds so that the client can read what
- * was sent and close it (instead of behaviours 20 and 21, where it stays open).
+ * `ended` keeps the socket five seconds for the client to read the rest (behaviours 20, 21: it stays open).
  */
 import { AmqpError, ReplyCode } from '../../../proto/amqp091/errors.ts';
 import { FrameParser, type FrameSink } from '../../../proto/amqp091/frame-parser.ts';
@@ -83,7 +81,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
     this.frameMax = settings.initialFrameMax;
     this.parser = new FrameParser(this, settings.initialFrameMax);
     this.outbox = new Outbox(socket, buffers, broker.turn, this);
-    this.gate = new ReadingGate(this, broker.turn);
+    this.gate = new ReadingGate(this, broker.turn, broker.clock);
     this.alarmHold = new AlarmHold(this, broker.alarms);
     this.handshake = new Handshake(this, access, settings, product);
     this.channelSet = new Channels(this);
@@ -188,6 +186,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
 
   onMethod(channel: number, classId: number, methodId: number, bytes: Buffer, start: number, end: number): void {
     this.counters.receivedFrames++;
+    this.gate.countFrame();
     const id = classId * 65_536 + methodId;
     if (channel !== 0 && this.state === 'running') {
       this.channelSet.onMethod(channel, id, bytes, start, end);
@@ -210,6 +209,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
 
   private onContent(channel: number, kind: 'header' | 'body', bytes: Buffer, start: number, end: number): void {
     this.counters.receivedFrames++;
+    this.gate.countFrame();
     if (this.state === 'running' && channel !== 0) this.channelSet.onContent(channel, kind, bytes, start, end);
     else if (this.state === 'running' || this.state === 'handshake') {
       throw unexpectedFrame('method frame, got non method frame instead', 0);
@@ -231,6 +231,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
       return;
     }
     this.counters.receivedFrames += bodyEnd === bodyStart ? 2 : 3;
+    this.gate.countFrame();
     this.channelSet.onPublish(channel, bytes, argsStart, argsEnd, headerStart, headerEnd, bodyStart, bodyEnd);
   }
 

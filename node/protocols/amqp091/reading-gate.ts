@@ -2,13 +2,21 @@
  * Why one client's socket is not read at the moment. Reading stops with the
  * first reason and goes on when the last one is released, in the next turn.
  *
- * Also bounds the work per turn: after INPUT_BYTES_PER_TURN the connection
- * waits until the others had theirs.
+ * Also bounds the work per turn: after INPUT_BYTES_PER_TURN, or when what came in
+ * those bytes has taken INPUT_MS_PER_TURN (a message for ten thousand queues, a
+ * key that is hard to match), the connection waits until the others had theirs.
  */
+import type { Clock } from '../../../proto/base/clock.ts';
 import { type Flushable, type TurnQueue, TurnStage } from '../../../proto/base/turn-queue.ts';
 
 /** Input handled of one connection per turn: about a millisecond of small publishes. */
 export const INPUT_BYTES_PER_TURN = 256 * 1024;
+/** Three times what 256 KiB of small publishes take: reached only by input that costs more than its size. */
+export const INPUT_MS_PER_TURN = 4;
+/** Frames from one look at the clock (some 35 ns) to the next; fewer while they are slow. */
+const FRAMES_PER_LOOK_MAX = 16;
+/** Frames that took longer since the last look are slow. */
+const SLOW_MS = 0.25;
 
 export interface ReadingGateOwner {
   stopReading(): void;
@@ -27,13 +35,19 @@ export class ReadingGate implements Flushable {
   isDirty = false;
   private readonly owner: ReadingGateOwner;
   private readonly turn: TurnQueue;
+  private readonly clock: Clock;
   private readonly reasons = new Map<string, HoldReason>();
   private turnBytes = 0;
   private isStopped = false;
+  private startedAtMs = 0;
+  private lookedAtMs = 0;
+  private framesPerLook = 1;
+  private framesToLook = 1;
 
-  constructor(owner: ReadingGateOwner, turn: TurnQueue) {
+  constructor(owner: ReadingGateOwner, turn: TurnQueue, clock: Clock) {
     this.owner = owner;
     this.turn = turn;
+    this.clock = clock;
   }
 
   get isOpen(): boolean {
@@ -62,16 +76,41 @@ export class ReadingGate implements Flushable {
 
   /** Called with every chunk; may stop reading until the next turn. */
   count(bytes: number): void {
+    if (this.turnBytes === 0) this.startTurn();
     this.turnBytes += bytes;
     this.turn.markDirty(this);
     if (this.turnBytes >= INPUT_BYTES_PER_TURN) this.stop();
+  }
+
+  /** Hot path: called before each frame, or whole message, is handled; may stop reading after it until the next turn. */
+  countFrame(): void {
+    if (--this.framesToLook < 0) this.look();
   }
 
   flush(): void {
     this.turnBytes = 0;
     if (!this.isStopped || this.reasons.size > 0) return;
     this.isStopped = false;
+    this.startTurn();
     this.owner.goOnReading();
+  }
+
+  private startTurn(): void {
+    this.startedAtMs = this.clock.monotonicMs();
+    this.lookedAtMs = this.startedAtMs;
+    this.framesPerLook = 1;
+    this.framesToLook = 1;
+  }
+
+  private look(): void {
+    const nowMs = this.clock.monotonicMs();
+    const isSlow = nowMs - this.lookedAtMs > SLOW_MS;
+    this.framesPerLook = isSlow ? 1 : Math.min(this.framesPerLook * 2, FRAMES_PER_LOOK_MAX);
+    this.framesToLook = this.framesPerLook - 1;
+    this.lookedAtMs = nowMs;
+    if (nowMs - this.startedAtMs < INPUT_MS_PER_TURN) return;
+    this.turn.markDirty(this);
+    this.stop();
   }
 
   private stop(): void {

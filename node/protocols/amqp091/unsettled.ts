@@ -13,7 +13,8 @@
  */
 import type { Holding } from './holding.ts';
 
-const SLOTS_MIN = 64;
+/** Small: every channel has one, and many never consume. */
+const SLOTS_MIN = 8;
 /** A ring larger than this with few entries is worth a clean-up instead of a larger ring. */
 const SPARSE_SLOTS_MIN = 1024;
 

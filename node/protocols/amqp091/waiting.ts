@@ -6,6 +6,7 @@
  * `moved` is followed: the queue is looked up again and asked again, at once
  * the first time and then every MOVED_RETRY_MS.
  */
+import { type Flushable, TurnStage } from '../../../proto/base/turn-queue.ts';
 import type { HolderId, Queue, QueueReply, QueueReplySink } from '../../broker/queue/queue.ts';
 
 /** Frames kept of one channel that waits. Beyond it the whole connection is not read. */
@@ -32,6 +33,17 @@ export interface Question {
   ask(queue: Queue, sink: QueueReplySink, token: number): void;
   /** Any reply but `moved` and `refused`. May throw AmqpError. */
   onReply(reply: QueueReply, queue: Queue): void;
+}
+
+/** Work that goes on in the next turn, so that others are served in between. */
+export class NextTurn implements Flushable {
+  readonly turnStage = TurnStage.queues;
+  isDirty = false;
+  readonly flush: () => void;
+
+  constructor(run: () => void) {
+    this.flush = run;
+  }
 }
 
 export type KeptKind = 'method' | 'header' | 'body' | 'publish';
@@ -72,9 +84,12 @@ export class KeptFrame {
     this.bodyEnd = bodyEnd;
   }
 
-  /** What keeping it costs, roughly. */
+  /**
+   * What keeping it costs, roughly: this object, a Buffer, its bytes. So 600 small methods are kept of a channel, which
+   * is also what its answer lets loose in one turn, some 5 ms.
+   */
   get keptBytes(): number {
-    return 96 + (this.kind === 'publish' ? this.bodyEnd + 1 : this.end) - this.start;
+    return 400 + (this.kind === 'publish' ? this.bodyEnd + 1 : this.end) - this.start;
   }
 }
 

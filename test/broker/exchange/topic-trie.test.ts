@@ -97,6 +97,33 @@ test('patterns full of hashes cost words times nodes, not their power', () => {
   assert.deepEqual(table.route('t', Array.from({ length: 127 }, () => 'a').join('.')), ['q']);
 });
 
+test('patterns of wildcards only, in whatever order, need two nodes a word, and all go with their bindings', () => {
+  const table = new RoutingTable();
+  table.exchange('t', 'topic');
+  const wordsMax = 60;
+  const patterns = Array.from({ length: 2000 }, (_, i) =>
+    Array.from({ length: 1 + (i % wordsMax) }, (_unused, place) => ((i >> (place % 11)) & 1 ? '#' : '*')).join('.'),
+  );
+  const bindings = patterns.map((pattern, i) => {
+    table.queue(`q${i}`);
+    return table.bind('t', `q${i}`, pattern);
+  });
+  const key = Array.from({ length: 30 }, () => '*').join('.');
+  const isMatch = (pattern: string) => {
+    const stars = words(pattern).filter((word) => word === '*').length;
+    return pattern.includes('#') ? stars <= 30 : stars === 30;
+  };
+  const expected = patterns.flatMap((pattern, i) => (isMatch(pattern) ? [`q${i}`] : []));
+  assert.deepEqual(table.route('t', key), expected.sort());
+
+  for (const binding of bindings) table.unbind(binding);
+  const trie = new TopicTrie(1);
+  for (const binding of bindings) trie.add(binding);
+  assert.ok(trie.nodeCount <= 2 * wordsMax + 2, `${trie.nodeCount} nodes`);
+  for (const binding of bindings) trie.remove(binding);
+  assert.equal(trie.nodeCount, 1);
+});
+
 test('a trie that lost its bindings holds no words and takes new ones', () => {
   const table = new RoutingTable();
   table.exchange('t', 'topic');

@@ -50,8 +50,8 @@ export function settleReject(channel: Channel, method: BasicReject): void {
 
 export function recover(channel: Channel, method: BasicRecover | BasicRecoverAsync, methodId: number): void {
   if (!method.requeue) throw connectionError(ReplyCode.notImplemented, 'requeue=false', methodId);
-  channel.consuming.recover();
-  if (method.name === 'basic.recover') channel.send({ name: 'basic.recover-ok' });
+  const isAnswered = method.name === 'basic.recover';
+  channel.consuming.recover(isAnswered ? () => channel.send({ name: 'basic.recover-ok' }) : null);
 }
 
 export function qos(channel: Channel, method: BasicQos): void {
