@@ -38,6 +38,7 @@ import {
   type SubscribeRequest,
 } from './queue.ts';
 import { consumersOf, type QueueParts, statusOf } from './queue-status.ts';
+import { RETURNS_PER_TURN_MAX, Returning } from './returning.ts';
 import type { ReturnRule } from './returns.ts';
 import { Consumer, Scheduler } from './scheduler.ts';
 import { type Holder, Unsettled } from './unsettled.ts';
@@ -66,6 +67,7 @@ export class ClassicQueue
   isDeleted = false;
   private readonly upkeep: Upkeep;
   private readonly waiters: Waiters;
+  private readonly returning = new Returning();
   private readonly capacity = new ConsumerCapacity();
   private readonly context: QueueContext;
   private readonly returns: ReturnRule;
@@ -128,6 +130,7 @@ export class ClassicQueue
     this.waiters.endAll();
     this.contents.remove();
     this.unsettled.clear();
+    this.returning.clear();
     for (const consumer of [...this.scheduler.all()]) {
       this.scheduler.remove(consumer.request.holder);
       consumer.sink.onCancelled(consumer.request.holder, 'queue-deleted');
@@ -186,6 +189,7 @@ export class ClassicQueue
   }
 
   tryGet(holder: HolderId, isAutoAck: boolean, sink: QueueReplySink, token: number): boolean {
+    if (this.returning.isBusy) return false;
     const item = this.takeForGet();
     if (item === null) {
       if (this.readyCount > 0) return false;
@@ -225,7 +229,7 @@ export class ClassicQueue
    * @returns true when consumers have had their chance of everything
    */
   dispatch(): boolean {
-    if (this.isDispatching || this.waiters.hasGets) return false;
+    if (this.isDispatching || this.waiters.hasGets || this.returning.isBusy) return false;
     const { scheduler, contents } = this;
     this.isDispatching = true; // a sink may ask this queue something
     let count = 0;
@@ -308,10 +312,20 @@ export class ClassicQueue
     const held = this.unsettled.holder(holder);
     if (held !== null) {
       held.consumer = null;
-      this.giveBackAll(held);
-      this.unsettled.close(held);
+      this.returning.add(this.unsettled.end(held));
+      this.returnSome(RETURNS_PER_TURN_MAX);
     }
     if (consumer !== null) this.afterConsumer();
+  }
+
+  /** In order, to the original positions; the rest in later turns. */
+  private returnSome(countMax: number): void {
+    const isAll = this.returning.step(countMax, (item) => {
+      this.unsettled.exit(item);
+      this.contents.giveBack(item, false);
+    });
+    if (isAll) this.contents.limitReturned();
+    this.wake();
   }
 
   /** In order, to the original positions. */
@@ -336,6 +350,7 @@ export class ClassicQueue
     if (this.isDeleted) return;
     const { contents } = this;
     contents.wallMs = this.context.clock.wallMs();
+    if (this.returning.isBusy) this.returnSome(RETURNS_PER_TURN_MAX);
     this.waiters.serveGets();
     if (this.dispatch()) contents.offered();
     contents.endTurn();
@@ -365,6 +380,7 @@ export class ClassicQueue
 
   purge(sink: QueueReplySink, token: number): void {
     if (this.isGone(sink, token)) return;
+    if (this.returning.isBusy) this.returnSome(Number.POSITIVE_INFINITY);
     this.offer();
     const count = this.contents.purge();
     this.wake();
@@ -373,6 +389,7 @@ export class ClassicQueue
 
   remove(conditions: RemoveConditions, sink: QueueReplySink, token: number): void {
     if (this.isGone(sink, token)) return;
+    if (this.returning.isBusy) this.returnSome(Number.POSITIVE_INFINITY);
     this.offer();
     const isUsed = conditions.ifUnused && this.scheduler.count > 0;
     if (isUsed || (conditions.ifEmpty && this.readyCount > 0)) {

@@ -106,9 +106,17 @@ export class Unsettled {
     return item;
   }
 
+  /** Ends a holder that has gone: what it had, lowest position first. Each counts as unsettled until `exit`. */
+  end(holder: Holder): QueuedMessage[] {
+    const items = inOrder(holder);
+    holder.items.clear();
+    this.close(holder);
+    return items;
+  }
+
   /** Everything a holder has, lowest position first. It holds nothing afterwards. */
   takeAll(holder: Holder): QueuedMessage[] {
-    const items = [...holder.items.values()].sort((a, b) => a.position - b.position);
+    const items = inOrder(holder);
     holder.items.clear();
     if (holder.consumer !== null) holder.consumer.unsettledCount = 0;
     if (holder.deliveredAtMs !== null) holder.deliveredAtMs.clear();
@@ -171,11 +179,20 @@ export class Unsettled {
     if (this.last === holder) this.last = null;
   }
 
-  private exit(item: QueuedMessage): void {
+  exit(item: QueuedMessage): void {
     this.totalCount--;
     this.totalBytes -= item.bodyBytes;
     if (item.message === null) return;
     this.totalMemoryCount--;
     this.totalMemoryBytes -= item.message.memoryBytes;
   }
+}
+
+/** Nearly always they are: what is delivered for the first time comes in order. */
+function inOrder(holder: Holder): QueuedMessage[] {
+  const items = [...holder.items.values()];
+  for (let i = 1; i < items.length; i++) {
+    if (items[i]!.position < items[i - 1]!.position) return items.sort((a, b) => a.position - b.position);
+  }
+  return items;
 }
