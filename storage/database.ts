@@ -73,10 +73,17 @@ export class Database implements Flushable {
   private state: State = 'open';
   /** Told `onNoSpace`, and not `onSpaceBack` yet. */
   private isLow = false;
+  /** Writes a commit with nothing in it, to hear of a compaction that the full disk has ended. */
+  private isProbeDue = false;
+  private stopProbing: (() => void) | null = null;
+  /** Measuring and compacting under way. */
+  private readonly upkeep = new Set<WriteDone>();
   private heldReads: { range: KeyRange; done: ReadDone }[] = [];
   private onIdle: (() => void) | null = null;
   /** Commits written since the start. */
   commits = 0;
+  /** Times that a full disk was met and the database opened again. */
+  reopens = 0;
   syncedCommits = 0;
   bytesWritten = 0;
 
@@ -116,7 +123,7 @@ export class Database implements Flushable {
 
   flush(): void {
     if (this.isRunning || this.state !== 'open') return; // the end of the running commit marks this dirty again
-    if (this.dirty.length === 0) {
+    if (this.dirty.length === 0 && !this.isProbeDue) {
       this.tellIdle();
       return;
     }
@@ -142,10 +149,11 @@ export class Database implements Flushable {
       source.writeInto(batch);
     }
     this.isRunning = true;
-    if (batch.length === own) {
+    if (batch.length === own && !this.isProbeDue) {
       this.finish();
       return;
     } // nothing to write after all: everything was settled meanwhile
+    this.isProbeDue = false;
     this.history.deleteForgotten(batch);
     this.history.add(batch.bytes);
     this.kv.write(batch, batch.isSync, this.onWritten);
@@ -187,6 +195,7 @@ export class Database implements Flushable {
   private reopen(): void {
     if (this.state !== 'full' && this.state !== 'reopening') return; // closed meanwhile
     this.state = 'reopening';
+    this.endUpkeep();
     this.kv.reopen((error) => {
       if (this.state !== 'reopening') return; // closed meanwhile
       if (error !== null) {
@@ -212,9 +221,28 @@ export class Database implements Flushable {
       return;
     }
     this.state = 'open';
+    this.reopens++;
     this.space.whenSpaceBack(() => this.onSpaceBack());
+    this.stopProbing ??= this.space.everySecond(() => this.probe());
     this.onWritten(null);
   };
+
+  /**
+   * What was written on a full disk makes room when LevelDB rewrites the files. It gives up where that needs more room
+   * than there is, and says so to the next write only: there may be none, since publishers are blocked. Reopening lets it
+   * begin anew, with what was deleted since.
+   */
+  private probe(): void {
+    if (!this.isLow || this.state !== 'open') return;
+    this.isProbeDue = true;
+    this.turn.markDirty(this);
+  }
+
+  private endProbing(): void {
+    this.stopProbing?.();
+    this.stopProbing = null;
+    this.isProbeDue = false;
+  }
 
   /** Nobody fills the disk again before there is something to give away then. */
   private onSpaceBack(): void {
@@ -222,6 +250,7 @@ export class Database implements Flushable {
     this.space.reserve(() => {
       if (!this.isLow || this.state !== 'open') return; // full again meanwhile
       this.isLow = false;
+      this.endProbing();
       this.events.onSpaceBack();
     });
   }
@@ -248,13 +277,37 @@ export class Database implements Flushable {
     return this.state === 'open';
   }
 
+  /** There was no room a while ago, and there is not enough yet: what LevelDB is asked to do may not be done. */
+  get isLowOnSpace(): boolean {
+    return this.isLow;
+  }
+
   /** As the database below. Only while it is open. */
   measure(first: Buffer, last: Buffer, done: MeasureDone): void {
-    this.kv.measure(first, last, done);
+    const ended = this.untilReopened((error) => done(error, 0));
+    this.kv.measure(first, last, (error, bytes) => {
+      if (this.upkeep.delete(ended)) done(error, bytes);
+    });
   }
 
   compact(first: Buffer, last: Buffer, done: WriteDone): void {
-    this.kv.compact(first, last, done);
+    const ended = this.untilReopened(done);
+    this.kv.compact(first, last, (error) => {
+      if (this.upkeep.delete(ended)) done(error);
+    });
+  }
+
+  /** A database that is closed under such a call never answers it. */
+  private untilReopened(done: WriteDone): WriteDone {
+    const ended: WriteDone = (error) => done(error);
+    this.upkeep.add(ended);
+    return ended;
+  }
+
+  private endUpkeep(): void {
+    const ended = [...this.upkeep];
+    this.upkeep.clear();
+    for (const done of ended) done(new Error('the database is opened again'));
   }
 
   private releaseReads(): void {
@@ -278,6 +331,7 @@ export class Database implements Flushable {
       });
       await this.writeTrace();
     }
+    this.endProbing();
     this.space.stop();
     const wasFull = this.state === 'full';
     this.state = 'closed';

@@ -9,7 +9,7 @@
 import { open, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SpaceWatch } from './database.ts';
-import { orphanBytes } from './level-files/orphans.ts';
+import { bytesFreedByOpening } from './level-files/orphans.ts';
 
 export const RESERVE_BYTES = 64 * 1024 * 1024;
 const RESERVE_NAME = 'reserve';
@@ -17,8 +17,8 @@ const LOOK_EVERY_MS = 1000;
 /** Written and synced in pieces: a sync of another file never waits for more of it. */
 const ZEROS = Buffer.alloc(2 * 1024 * 1024);
 
-/** Enough to open the database again: its write-ahead log becomes a table, and the batch that was kept is written. */
-const REOPEN_BYTES_MIN = 24 * 1024 * 1024;
+/** Enough, beside that, to write what was kept. Each time it is deletes that go on, until a compaction finds room. */
+const REOPEN_BYTES_MIN = 2 * 1024 * 1024;
 
 interface Waiting {
   readonly freeBytesMin: number;
@@ -50,7 +50,7 @@ export class DiskSpaceWatch implements SpaceWatch {
     database: string,
     freeBytesMin: number,
     readFreeBytes = () => freeBytesOf(path),
-    readOrphanBytes = () => orphanBytes(database),
+    readOrphanBytes = () => bytesFreedByOpening(database),
   ) {
     this.path = path;
     this.freeBytesMin = freeBytesMin;

@@ -12,11 +12,16 @@ import { join } from 'node:path';
 import { scanLog } from './log-scan.ts';
 import { readManifest } from './manifest.ts';
 
-/** How many bytes of the database in `path` LevelDB would not open; 0 when that can't be told. */
-export async function orphanBytes(path: string): Promise<number> {
+/**
+ * What opening the database in `path` again would free: its orphans, less the write-ahead log, which becomes a table
+ * before it goes. 0 when that can't be told.
+ */
+export async function bytesFreedByOpening(path: string): Promise<number> {
   let bytes = 0;
   for (const file of await orphanTables(path)) bytes += await bytesOf(file);
-  return bytes;
+  if (bytes === 0) return 0;
+  for (const name of await readdir(path)) if (name.endsWith('.log')) bytes -= await bytesOf(join(path, name));
+  return Math.max(0, bytes);
 }
 
 /** Of a database that nobody has open. */

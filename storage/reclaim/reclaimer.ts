@@ -44,6 +44,7 @@ export class Reclaimer implements CommitSource {
   private pendingAtLook = 0;
   /** Was not worth it when it was looked at: more must have come since. */
   private leftOver = 0;
+  private reopens = 0;
   private wasIdle = false;
   /** What had been written when LevelDB's memory was put into files last. */
   private writtenAtFlush = 0;
@@ -89,6 +90,8 @@ export class Reclaimer implements CommitSource {
   /** Resolves when everything that was worth it has been given back. Called by a timer, and by tests. */
   async look(): Promise<void> {
     if (this.isWorking || this.isClosed || !this.db.isOpen) return;
+    if (this.db.reopens !== this.reopens) this.leftOver = 0;
+    this.reopens = this.db.reopens;
     const pending = this.pendingBytes();
     const isIdle = this.isIdle(pending);
     if (isIdle !== this.wasIdle) this.leftOver = 0;
@@ -96,7 +99,7 @@ export class Reclaimer implements CommitSource {
     const bytesMin = isIdle ? this.writeBufferBytes / 4 : this.writeBufferBytes * 8;
     const hasUnknown = this.runs.some((run) => run.bytes === Infinity);
     if (pending - this.leftOver < bytesMin && !hasUnknown) {
-      if (isIdle) this.endLooking();
+      if (isIdle && !this.db.isLowOnSpace) this.endLooking();
       return;
     }
     this.isWorking = true;
@@ -180,7 +183,9 @@ export class Reclaimer implements CommitSource {
     this.writtenAtFlush = this.db.bytesWritten;
     for (const run of runs) await this.compactRun(run);
     if (isIdle) for (const run of runs) await this.compactRest(run);
-    this.putBack(new Set(later.flatMap(({ span }) => span ?? [])), later);
+    // A compaction that found no room says nothing: asked for again once the database was opened anew.
+    const kept = this.db.isLowOnSpace ? judged : later;
+    this.putBack(new Set(kept.flatMap(({ span }) => span ?? [])), kept);
   }
 
   /** Every call first puts LevelDB's memory into a file. */

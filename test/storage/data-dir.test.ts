@@ -238,7 +238,7 @@ test('those who wait for space are told when there is as much as each needs', as
 });
 
 test('what a compaction left counts as room to open the database again, and only for that', async () => {
-  let orphanBytes = 10_000_000;
+  let orphanBytes = 1_000_000;
   const space = spaceWatch(
     base,
     () => 0,

@@ -84,6 +84,33 @@ test('with a little room what is under way goes on; space is told back when ther
   assert.deepEqual(positions(await readWhole(log, listener)), [1, 2]);
 });
 
+test('a compaction that the full disk ends while nobody writes is noticed, and the database opened again', async () => {
+  const { kv, events, space, listener, log } = await openStore();
+  kv.failWrites(noSpaceError());
+  log.append(queued(1));
+  await until(() => events.noSpace === 1);
+  kv.failWrites(null);
+  space.writable!();
+  await until(() => listener.lastStored === 1);
+  space.writable = null;
+  space.second();
+  for (let i = 0; i < 20; i++) await nextTurn();
+  assert.equal(space.writable, null, 'writing works: nothing to do');
+  kv.failWrites(noSpaceError()); // as LevelDB does once a compaction has failed
+  space.second();
+  await until(() => space.writable !== null);
+  kv.failWrites(null);
+  (space as Space).writable!();
+  for (let i = 0; i < 20; i++) await nextTurn();
+  space.back!();
+  assert.deepEqual([events.noSpace, events.spaceBack], [1, 1]);
+  kv.failWrites(noSpaceError());
+  space.second();
+  for (let i = 0; i < 20; i++) await nextTurn();
+  assert.equal(events.noSpace, 1, 'there is room: nobody asks any more');
+  assert.deepEqual(positions(await readWhole(log, listener)), [0, 1]);
+});
+
 test('a database that can not be opened again for lack of room holds reads and tries again', async () => {
   const { kv, events, space, listener, log } = await openStore();
   kv.failWrites(noSpaceError());

@@ -106,6 +106,7 @@ export class Space implements SpaceWatch {
   reserved = true;
   back: (() => void) | null = null;
   writable: (() => void) | null = null;
+  private readonly everySeconds = new Set<() => void>();
 
   release(): void {
     this.reserved = false;
@@ -124,8 +125,13 @@ export class Space implements SpaceWatch {
     done();
   }
 
-  everySecond(): () => void {
-    return () => {};
+  everySecond(run: () => void): () => void {
+    this.everySeconds.add(run);
+    return () => this.everySeconds.delete(run);
+  }
+
+  second(): void {
+    for (const run of [...this.everySeconds]) run();
   }
 
   stop(): void {
