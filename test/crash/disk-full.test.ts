@@ -10,11 +10,12 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { RESERVE_BYTES } from '../../storage/space-watch.ts';
 import type { RawChannel } from '../support/raw-client/channel.ts';
 import { connect } from '../support/raw-client/connect.ts';
 import { crashable } from './crashable.ts';
@@ -27,6 +28,8 @@ const BLOCKED_WITHIN_MS = 60_000;
 /** Deleting, a look at what that freed, giving it back, a look at the disk: seconds. */
 const UNBLOCKED_WITHIN_MS = 15_000;
 const SILENCE_MS = 500;
+const RESERVE_WITHIN_MS = 20_000;
+const LOOK_EVERY_MS = 20;
 
 const whyNot = reasonNotToMount();
 
@@ -84,6 +87,7 @@ for (const { name, diskMib, settings, isPurged } of [
     const broker = crashable({ dataDir: join(disk, 'data'), settings });
     t.after(() => broker.remove());
     await broker.start();
+    await reserveMade(join(disk, 'data', 'reserve'));
     const connection = await connect(broker.address);
     const channel = await connection.openChannel();
     await channel.declareQueue({ queue: 'full', durable: true });
@@ -105,6 +109,16 @@ for (const { name, diskMib, settings, isPurged } of [
       await writer.finish();
     }
   });
+}
+
+/** A node writes it in its second second: who fills the disk before has nothing to give away. */
+async function reserveMade(file: string): Promise<void> {
+  const until = performance.now() + RESERVE_WITHIN_MS;
+  while (performance.now() < until) {
+    if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === RESERVE_BYTES) return;
+    await delay(LOOK_EVERY_MS);
+  }
+  throw new Error(`${file}: not ${RESERVE_BYTES} bytes within ${RESERVE_WITHIN_MS} ms`);
 }
 
 /** In order, and none of what was confirmed is missing; what follows was published and not confirmed yet. */
