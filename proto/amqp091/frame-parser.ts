@@ -130,6 +130,38 @@ export class FrameParser {
     this.run();
   }
 
+  /** Of the large body frame whose next piece is due; -1 for none, and while what comes has to wait. */
+  get bodyChannel(): number {
+    if (this.body === null || this.isStopped || this.isParsing) return -1;
+    return this.at < this.end || this.gatheredBytes > 0 || this.backlog.length > 0 ? -1 : this.body.channel;
+  }
+
+  /** Whether all of `chunk` is the rest of the large body frame under way, and body frames of its channel behind it. */
+  isBodyOnly(chunk: Buffer): boolean {
+    const { body } = this;
+    if (body === null) return false;
+    let at = body.leftBytes + 1;
+    while (at + FRAME_HEADER_BYTES <= chunk.length) {
+      const channel = (chunk[at + 1]! << 8) | chunk[at + 2]!;
+      if (chunk[at] !== FrameType.body || channel !== body.channel) return false;
+      at += u32(chunk, at + 3) + FRAME_OVERHEAD_BYTES;
+    }
+    return true;
+  }
+
+  /** As `push`, of a chunk that is used again when this returns: of what is left a copy is kept. */
+  pushLent(chunk: Buffer): void {
+    try {
+      this.push(chunk);
+    } finally {
+      if (this.segment === chunk) {
+        this.segment = this.at < this.end ? Buffer.from(chunk.subarray(this.at, this.end)) : NO_BYTES;
+        this.at = 0;
+        this.end = this.segment.length;
+      }
+    }
+  }
+
   /** From within a sink's method: `push` returns when that method has returned. */
   stop(): void {
     this.isStopped = true;

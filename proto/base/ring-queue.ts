@@ -7,14 +7,19 @@
  *   [ . a b c d e f g .  .  . ]      index i of the queue is slot (head + i) & mask
  *
  * Emptied slots are set to null so that nothing stays alive by accident. Grows
- * by doubling; shrinks when it runs empty after having been large.
+ * by doubling; shrinks when it runs empty after having been large. Takes its
+ * first slots at the first push: a channel and its queue have nine of these,
+ * and most are never used.
  */
 const SLOTS_MIN = 16;
 const SLOTS_KEPT_WHEN_EMPTY = 1024;
+/** Of all that are new, and never written: the mask says that there is no room. An array of the same kind as the others. */
+const NO_SLOTS: null[] = new Array<null>(1).fill(null);
+const NO_SLOTS_MASK = -1;
 
 export class RingQueue<T extends object> {
-  private slots: (T | null)[] = new Array<T | null>(SLOTS_MIN).fill(null);
-  private mask = SLOTS_MIN - 1;
+  private slots: (T | null)[] = NO_SLOTS;
+  private mask = NO_SLOTS_MASK;
   private head = 0;
   private count = 0;
 
@@ -79,8 +84,8 @@ export class RingQueue<T extends object> {
   }
 
   clear(): void {
-    this.slots = new Array<T | null>(SLOTS_MIN).fill(null);
-    this.mask = SLOTS_MIN - 1;
+    this.slots = NO_SLOTS;
+    this.mask = NO_SLOTS_MASK;
     this.head = 0;
     this.count = 0;
   }
@@ -94,7 +99,7 @@ export class RingQueue<T extends object> {
   }
 
   private grow(): void {
-    const slots = new Array<T | null>((this.mask + 1) * 2).fill(null);
+    const slots = new Array<T | null>(Math.max(SLOTS_MIN, (this.mask + 1) * 2)).fill(null);
     for (let i = 0; i < this.count; i++) slots[i] = this.slots[(this.head + i) & this.mask] as T;
     this.slots = slots;
     this.mask = slots.length - 1;

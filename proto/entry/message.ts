@@ -53,9 +53,16 @@ export class Message {
   /** Whole body in bytes, tail included. */
   readonly bodyBytes: number;
   isFramed: boolean;
+  /**
+   * Parts of the tail that a pool lent. Not empty only while one queue at most will ever have this message: then whoever
+   * uses it last may give them back. Nobody has to; the collector takes them like anything else.
+   */
+  lentParts: readonly Buffer[];
   /** Who published: (publisher id, sequence) is what a replicated log drops repetitions by. 0 and 0 for none. */
   publisherId: number;
   sequence: number;
+  /** It may have been published before, to a life of the leader that is over: delivered as redelivered (rule 22). */
+  isRepeated: boolean;
   /** False while `bytes` is a window into a larger buffer that this message would keep alive. */
   private isOwned: boolean;
 
@@ -87,8 +94,10 @@ export class Message {
     this.bodyTail = bodyTail;
     this.bodyBytes = bodyBytes;
     this.isFramed = isFramed;
+    this.lentParts = NO_PARTS;
     this.publisherId = 0;
     this.sequence = 0;
+    this.isRepeated = false;
     this.isOwned = false;
   }
 
@@ -113,16 +122,50 @@ export class Message {
   own(): void {
     if (this.isOwned) return;
     this.isOwned = true;
-    const start = this.isFramed ? this.framesStart : this.propertiesStart;
-    const end = this.isFramed ? this.framesEnd : Math.max(this.propertiesEnd, this.bodyEnd);
-    if (this.bytes.buffer.byteLength <= (end - start) * WASTE_FACTOR_MAX) return;
-    const bytes = Buffer.allocUnsafeSlow(end - start);
-    this.bytes.copy(bytes, 0, start, end);
+    const { spanBytes } = this;
+    if (this.bytes.buffer.byteLength > spanBytes * WASTE_FACTOR_MAX) {
+      this.moveTo(Buffer.allocUnsafeSlow(spanBytes), 0);
+    }
+  }
+
+  /** What `moveTo` copies: properties and body without its tail, in their frames where they have some. */
+  get spanBytes(): number {
+    return this.spanEnd - this.spanStart;
+  }
+
+  /** Copies the content to a place among others. It is not its own there: `own` copies it again when it stays. */
+  moveTo(bytes: Buffer, at: number): void {
+    const start = this.spanStart;
+    this.bytes.copy(bytes, at, start, this.spanEnd);
+    const by = at - start;
     this.bytes = bytes;
-    this.propertiesStart -= start;
-    this.propertiesEnd -= start;
-    this.bodyStart -= start;
-    this.bodyEnd -= start;
+    this.propertiesStart += by;
+    this.propertiesEnd += by;
+    this.bodyStart += by;
+    this.bodyEnd += by;
+  }
+
+  /**
+   * The content has just been copied to another place, properties and body right behind each other: points there, so
+   * that what it came in can go. Its new place is a part of something larger: `own` copies it again when it stays.
+   * Not for a body with a tail.
+   */
+  pointTo(bytes: Buffer, propertiesStart: number, bodyStart: number): void {
+    if (this.isOwned) return;
+    this.bytes = bytes;
+    this.propertiesStart = propertiesStart;
+    this.propertiesEnd = bodyStart;
+    this.bodyStart = bodyStart;
+    this.bodyEnd = bodyStart + this.bodyBytes;
+    this.isFramed = false;
+  }
+
+  private get spanStart(): number {
+    return this.isFramed ? this.framesStart : this.propertiesStart;
+  }
+
+  private get spanEnd(): number {
+    return this.isFramed ? this.framesEnd : Math.max(this.propertiesEnd, this.bodyEnd);
   }
 
   /** The whole body as one Buffer: a view when it has no tail, else a copy. For cold paths. */

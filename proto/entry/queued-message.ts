@@ -41,6 +41,8 @@ export class QueuedMessage {
   /** How often it was returned (quorum queues show it as x-delivery-count). */
   deliveryCount: number;
   isRedelivered: boolean;
+  /** Monotonic milliseconds, of the last delivery, where it has an ack timeout; 0 where it has none. */
+  deliveredAtMs: number;
   storeState: StoreState;
   /** Owned by the log: key of the record that holds it, -1 before it is written. */
   recordPosition: number;
@@ -74,6 +76,7 @@ export class QueuedMessage {
     this.expiresAtMs = expiresAtMs;
     this.deliveryCount = 0;
     this.isRedelivered = false;
+    this.deliveredAtMs = 0;
     this.storeState = 0;
     this.recordPosition = -1;
     this.recordChain = 0;

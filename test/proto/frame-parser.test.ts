@@ -220,6 +220,60 @@ test('a large body frame comes in pieces wherever it is cut, the last one only w
   }
 });
 
+/** Pushes `stream` in pieces from one buffer that is overwritten each time, as often as the parser allows it. */
+function lendAll(parser: FrameParser, stream: Buffer, sizes: readonly number[]): number {
+  const shared = Buffer.alloc(64 * 1024);
+  let lent = 0;
+  for (let at = 0, turn = 0; at < stream.length; turn++) {
+    const bytes = Math.min(sizes[turn % sizes.length]!, stream.length - at);
+    shared.fill(0);
+    stream.copy(shared, 0, at, at + bytes);
+    const chunk = shared.subarray(0, bytes);
+    if (parser.bodyChannel === 258 && parser.isBodyOnly(chunk)) {
+      parser.pushLent(chunk);
+      lent++;
+    } else parser.push(Buffer.from(chunk));
+    at += bytes;
+  }
+  return lent;
+}
+
+test('large body frames are lent in any pieces, and nothing of a lent chunk is kept', () => {
+  const bodies = Buffer.concat([1, 2, 3, 4, 5].map(() => frame(3, 258, LARGE)));
+  const stream = Buffer.concat([bodies, publish(7, Buffer.from('other')), frame(3, 258, LARGE), mixedStream()]);
+  const one = new JoiningRecorder();
+  new FrameParser(one, 131_072).push(stream);
+  const size = fc.oneof(fc.integer({ min: 1, max: 64 * 1024 }), fc.integer({ min: 10_000, max: 50_000 }));
+  fc.assert(
+    fc.property(fc.array(size, { minLength: 1, maxLength: 8 }), (sizes) => {
+      const recorder = new JoiningRecorder();
+      const parser = new FrameParser(recorder, 131_072);
+      lendAll(parser, stream, sizes);
+      assert.deepEqual([recorder.calls, parser.bufferedBytes], [one.calls, 0]);
+    }),
+    { numRuns: 100 },
+  );
+  assert.ok(lendAll(new FrameParser(new JoiningRecorder(), 131_072), stream, [10_000]) > 10);
+});
+
+test('of a lent chunk that the sink stops, or refuses, the rest is kept as a copy', () => {
+  const shared = Buffer.concat([LARGE.subarray(20_000), Buffer.from([0xce]), frame(3, 258, LARGE)]);
+  const recorder = new JoiningRecorder();
+  const parser = new FrameParser(recorder, 131_072);
+  parser.push(frame(3, 258, LARGE).subarray(0, 20_007));
+  const onBody = recorder.onBody.bind(recorder);
+  recorder.onBody = (...piece) => {
+    onBody(...piece);
+    parser.stop();
+    throw new AmqpError('channel', 406, 'enough');
+  };
+  assert.throws(() => parser.pushLent(shared), { replyCode: 406 });
+  shared.fill(0);
+  recorder.onBody = onBody;
+  parser.resume();
+  assert.deepEqual([recorder.calls, parser.bufferedBytes], [[`body 258 ${LARGE.toString('latin1').repeat(2)}`], 0]);
+});
+
 test('a large body frame without its end octet is refused like a small one, and never complete', () => {
   const recorder = new JoiningRecorder();
   const parser = new FrameParser(recorder, 131_072);

@@ -11,7 +11,9 @@ import { messageRows } from './message-rows.ts';
 import { commands, snapshots } from './metadata.ts';
 import { methods } from './methods.ts';
 import { patterns, topics } from './patterns.ts';
+import { linkMessages, peerStreams } from './peer.ts';
 import { properties } from './properties.ts';
+import { replicationFrames } from './replication.ts';
 import { numbers, pages, queueStates, raftRows } from './storage.ts';
 import { tables } from './tables.ts';
 
@@ -40,4 +42,7 @@ export const targets: readonly Target[] = [
   topics,
   argumentTables,
   adminRequests,
+  linkMessages,
+  peerStreams,
+  replicationFrames,
 ];

@@ -54,7 +54,7 @@ function batch(key: Buffer, value: Buffer): Buffer {
 
 function check(file: Buffer): number {
   // The other files read the same bytes as one record, whose checksum was right.
-  const records = [{ bytes: file, isWhole: true, at: 0 }];
+  const records = [{ bytes: file, isWhole: true, at: 0, end: file.length }];
   const manifest = refusedOr(
     () => readManifest(records),
     (error) => error instanceof RangeError,
