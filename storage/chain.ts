@@ -17,8 +17,9 @@ import {
   writeEntry,
   writeRecordHeader,
 } from '../proto/entry/entry-codec.ts';
+import { MESSAGE_OVERHEAD_BYTES } from '../proto/entry/message.ts';
 import { type QueuedMessage, StoreState } from '../proto/entry/queued-message.ts';
-import { deleteParts, writeParts } from './body-parts.ts';
+import { BodyWriter, deleteParts } from './body-parts.ts';
 import { isSealed } from './checksum.ts';
 import type { KeyValue, WriteBatch } from './key-value.ts';
 import type { KeySpace } from './message-keys.ts';
@@ -72,6 +73,10 @@ export class Chain implements LaneState {
   private lookedAt = 0;
   private pending: QueuedMessage[] = [];
   private writing: QueuedMessage[] = [];
+  /** Of the first pending one, when that takes several commits. */
+  private body: BodyWriter | null = null;
+  /** What the items of the commit under way account for. */
+  writingBytes = 0;
   private readonly goneRecords: number[] = [];
   /** Position and body bytes, by turns, of settled messages whose body lies in parts. */
   private readonly goneParts: number[] = [];
@@ -213,8 +218,20 @@ export class Chain implements LaneState {
     gone.length = 0;
   }
 
+  /** Position of the first message that the commit under way does not complete; Infinity when it takes all. */
+  get firstLeft(): number {
+    return this.pending.length === 0 ? Infinity : this.pending[0]!.position;
+  }
+
+  /** Some of a large body is written, its message is not there yet. */
+  get hasUnfinished(): boolean {
+    return this.body !== null;
+  }
+
   private writeRecords(batch: WriteBatch): void {
     const items = this.pending;
+    this.writingBytes = 0;
+    if (this.body !== null && this.body.item.storeState !== StoreState.pending) this.abandonBody(batch, this.body);
     let kept = 0;
     for (let i = 0; i < items.length; i++) {
       const item = items[i]!;
@@ -223,19 +240,46 @@ export class Chain implements LaneState {
     items.length = kept;
     this.pending = this.writing;
     this.writing = items;
-    for (let start = 0; start < kept; ) start = this.writeRecord(batch, items, start);
+    let start = 0;
+    while (start < kept) {
+      const end = this.writeRecord(batch, items, start);
+      if (end === start) break;
+      start = end;
+    }
+    for (let i = start; i < kept; i++) this.pending.push(items[i]!); // after the rest of a large one: they stay in order
+    items.length = start;
   }
 
-  /** @returns index of the first item that did not fit */
+  /** Its last part goes with this commit, or went before. */
+  private writeBody(batch: WriteBatch, item: QueuedMessage): boolean {
+    const body = this.body ?? new BodyWriter(item, contentOf(item), this.parts);
+    invariant(body.item === item, 'large bodies are written one after the other');
+    const isComplete = body.writeInto(batch);
+    this.body = isComplete || body.writtenBytes === 0 ? null : body;
+    return isComplete;
+  }
+
+  private abandonBody(batch: WriteBatch, body: BodyWriter): void {
+    this.body = null;
+    body.abandon(batch);
+    this.dead.settled(body.writtenBytes);
+    this.dead.deletedParts(body.item.position, body.item.position);
+  }
+
+  /** @returns index of the first item that did not fit, or whose body is not complete */
   private writeRecord(batch: WriteBatch, items: readonly QueuedMessage[], start: number): number {
     let bytes = RECORD_HEADER_BYTES;
     let end = start;
     while (end < items.length) {
-      const size = entryBytes(items[end]!, contentOf(items[end]!));
+      const item = items[end]!;
+      const size = entryBytes(item, contentOf(item));
       if (end > start && bytes + size > RECORD_BYTES_MAX) break;
+      if (hasParts(item.bodyBytes) && !this.writeBody(batch, item)) break;
       bytes += size;
+      this.writingBytes += MESSAGE_OVERHEAD_BYTES + item.bodyBytes;
       end++;
     }
+    if (end === start) return start;
     const record = batch.alloc(bytes);
     const position = items[start]!.position;
     writeRecordHeader(record, end - start);
@@ -253,7 +297,6 @@ export class Chain implements LaneState {
       this.last = item.position;
       this.count++;
       this.bodyBytes += item.bodyBytes;
-      if (hasParts(item.bodyBytes)) writeParts(batch, this.parts, item.position, message);
     }
     batch.put(this.records.key(position), record);
     return end;
@@ -298,6 +341,7 @@ export class Chain implements LaneState {
   abandon(): void {
     for (const item of this.pending) item.storeState = StoreState.settled;
     this.pending.length = 0;
+    this.body = null; // its parts go with the queue's keys
   }
 
   /** Everything is settled: no edge needs to be looked up. */

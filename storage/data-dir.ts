@@ -13,12 +13,14 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { lowerBackgroundThread } from './background-thread.ts';
 import { type DamagePolicy, fatalDamage, meetDamage } from './damage.ts';
 import { type DataLayout, readLayout } from './data-layout.ts';
 import { DISK_ID_KEY, settleDiskId } from './disk-id.ts';
 import { DamageError, type KeyValueDatabase, WriteBatch } from './key-value.ts';
 import { LevelDatabase } from './level-database.ts';
 import { checkLevelFiles, type KeysOfTable } from './level-files/check-files.ts';
+import { cutTornManifest } from './level-files/torn-manifest.ts';
 import { keyAfter, readSlice } from './read-all.ts';
 import { unusedAfter } from './reclaim/key-runs.ts';
 import { DiskSpaceWatch, RESERVE_BYTES } from './space-watch.ts';
@@ -75,6 +77,7 @@ export async function openDataDir(path: string, options: DataDirOptions): Promis
   const lock = await openLock(join(path, 'lock'));
   const opened: KeyValueDatabase[] = [lock];
   try {
+    await lowerBackgroundThread(lock); // the first and smallest database, so nothing else starts that thread
     return await openLocked(path, options, opened);
   } catch (error) {
     for (const database of opened.reverse()) await closeDatabase(database); // fault or refusal: nothing may stay locked
@@ -163,6 +166,7 @@ async function openDatabase(
   const damagedTables: KeysOfTable[] = [];
   const damage = isNew ? [] : await checkLevelFiles(path, isRaft, damagedTables);
   if (damage.length > 0) meetDamage(policy, damage.join('; '), remedy);
+  else if (!isNew) await cutTornManifest(path);
   let database: LevelDatabase | null = null;
   try {
     database = await LevelDatabase.open(path, levelOptions);

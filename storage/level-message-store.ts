@@ -19,11 +19,13 @@ import type { LogStore, Step } from './log-store.ts';
 import { KeySpace, keysEnd, Prefix, queueIdOf, queueKey } from './message-keys.ts';
 import type { MessageStore, MessageStoreEvents, QueueLog, QueueLogListener } from './message-store.ts';
 import { type QueueState, readPage, readQueueState } from './queue-record.ts';
-import { lastKey, readAll } from './read-all.ts';
+import { keyAfter, lastKey, readAll } from './read-all.ts';
 import { Reclaimer } from './reclaim/reclaimer.ts';
 import { Sweeper } from './sweeper.ts';
 import { findUnknownQueues } from './unknown-queues.ts';
 
+/** In keys of persistent messages. */
+const LANE_AT = 7;
 const INFO_KEY = Buffer.from([Prefix.info, 1]);
 
 export class LevelMessageStore implements MessageStore, LogStore, Flushable {
@@ -91,6 +93,7 @@ export class LevelMessageStore implements MessageStore, LogStore, Flushable {
     const store = new LevelMessageStore(database, reclaimer, turn, events, before + 1, states, incarnation, handedOut);
     database.markDirty(new GenerationWrite(before + 1));
     store.clearTransient(before + 1);
+    store.clearUnfinished(await readAll(kv, Buffer.from([Prefix.unfinished]), Buffer.from([Prefix.unfinished + 1])));
     return store;
   }
 
@@ -102,6 +105,17 @@ export class LevelMessageStore implements MessageStore, LogStore, Flushable {
       return [Buffer.from([prefix]), until] as const;
     });
     this.sweepAway(ranges, Infinity);
+  }
+
+  /** Large messages of which the last run wrote only some parts: nobody was told that they are safe. */
+  private clearUnfinished(marks: readonly KeyValue[]): void {
+    for (const { key } of marks) {
+      const lane = key[LANE_AT]!;
+      const position = key.readUIntBE(LANE_AT + 1, 6);
+      const parts = KeySpace.persistent(Prefix.parts, queueIdOf(key), lane);
+      this.sweepAway([[parts.partKey(position, 0), parts.partKey(position + 1, 0)]], Infinity);
+      this.sweepAway([[key, keyAfter(key)]], 0);
+    }
   }
 
   /** Deletes what lies in the ranges, and has its space given back. */
@@ -122,6 +136,16 @@ export class LevelMessageStore implements MessageStore, LogStore, Flushable {
     this.handedOut.delete(queueId);
     this.logs.set(queueId, log);
     return log;
+  }
+
+  /** What a start found of a queue that was not opened yet. Null: nothing. */
+  stateOf(queueId: number): QueueState | null {
+    return this.states.get(queueId) ?? null;
+  }
+
+  /** A replica has closed its log: the queue may be opened now. */
+  giveState(queueId: number, state: QueueState): void {
+    this.states.set(queueId, state);
   }
 
   defer(step: Step): void {

@@ -7,7 +7,8 @@
  * ranges, rewriting old records) goes to the store's sweeper.
  */
 import { invariant } from '../proto/base/invariant.ts';
-import { MESSAGE_OVERHEAD_BYTES } from '../proto/entry/message.ts';
+import { LazySet } from '../proto/base/lazy-map.ts';
+import { MESSAGE_OVERHEAD_BYTES, NO_PARTS } from '../proto/entry/message.ts';
 import { type QueuedMessage, StoreState } from '../proto/entry/queued-message.ts';
 import { Chain } from './chain.ts';
 import { VALUE_HEADER_BYTES, VALUE_VERSION } from './checksum.ts';
@@ -31,6 +32,13 @@ export const INLINE_RANGES_MAX = 256;
 /** Shared by all logs: only used inside one call. */
 const writer = new VarintWriter();
 
+interface WaitingBarrier {
+  readonly barrier: LogBarrier;
+  readonly token: number;
+  /** Position of the last message before it: that has to be stored. */
+  readonly appended: number;
+}
+
 export class LevelQueueLog implements QueueLog, CommitSource {
   readonly queueId: number;
   readonly recovered: RecoveredQueue;
@@ -42,8 +50,8 @@ export class LevelQueueLog implements QueueLog, CommitSource {
   private readonly lanes: (QueueLane | null)[] = [];
   private dirtyChains: Chain[] = [];
   private runningChains: Chain[] = [];
-  private barriers: { readonly barrier: LogBarrier; readonly token: number }[] = [];
-  private runningBarriers: { readonly barrier: LogBarrier; readonly token: number }[] = [];
+  private barriers: WaitingBarrier[] = [];
+  private runningBarriers: WaitingBarrier[] = [];
   private appended: number;
   private runningAppended: number;
   private nextPositionStored: number;
@@ -141,6 +149,7 @@ export class LevelQueueLog implements QueueLog, CommitSource {
   }
 
   private account(item: QueuedMessage, chain: Chain): void {
+    item.message!.lentParts = NO_PARTS; // written later, perhaps after it was sent to its consumer
     const bytes = MESSAGE_OVERHEAD_BYTES + item.bodyBytes;
     this.pendingBytes += bytes;
     this.store.unwrittenBytes += bytes;
@@ -236,7 +245,7 @@ export class LevelQueueLog implements QueueLog, CommitSource {
     }
   }
 
-  private readonly sweeping = new Set<PositionRange>();
+  private readonly sweeping = new LazySet<PositionRange>();
 
   private endSweep(chain: Chain, range: PositionRange): void {
     this.sweeping.delete(range);
@@ -291,7 +300,11 @@ export class LevelQueueLog implements QueueLog, CommitSource {
   }
 
   barrier(barrier: LogBarrier, token: number): void {
-    this.barriers.push({ barrier, token });
+    this.wait({ barrier, token, appended: this.appended });
+  }
+
+  private wait(waiting: WaitingBarrier): void {
+    this.barriers.push(waiting);
     this.store.database.markDirty(this);
   }
 
@@ -302,12 +315,13 @@ export class LevelQueueLog implements QueueLog, CommitSource {
     this.runningAppended = this.appended;
     this.isRunningConcerned = this.isConcerned;
     this.isConcerned = false;
-    this.runningBytes = this.pendingBytes;
-    this.pendingBytes = 0;
     const barriers = this.barriers;
     this.barriers = this.runningBarriers;
     this.runningBarriers = barriers;
+    this.runningBytes = 0;
     if (this.isRemoved) {
+      this.runningBytes = this.pendingBytes;
+      this.pendingBytes = 0;
       this.skipCommit(chains);
       return;
     }
@@ -316,12 +330,24 @@ export class LevelQueueLog implements QueueLog, CommitSource {
       const before = chain.last;
       chain.isDirty = false;
       chain.writeInto(batch);
+      this.runningBytes += chain.writingBytes;
       if (chain.dead.isThere) this.store.reclaimer.addSpan(chain.dead);
+      if (chain.firstLeft !== Infinity) this.leave(chain);
       if (chain.last === before) continue;
       this.isOnDisk = true;
       if (chain.isPersistent) this.isRecordChanged = true;
     }
+    this.pendingBytes -= this.runningBytes;
     if (this.isRecordChanged || this.appended >= this.nextPositionStored) this.writeState(batch);
+  }
+
+  /** A large body takes several commits: the next one goes on, and what is from there on is not stored yet. */
+  private leave(chain: Chain): void {
+    if (chain.hasUnfinished) this.isOnDisk = true;
+    this.changed(chain);
+    if (!chain.isPersistent) return;
+    this.isConcerned = true;
+    if (chain.firstLeft <= this.runningAppended) this.runningAppended = chain.firstLeft - 1;
   }
 
   private skipCommit(chains: Chain[]): void {
@@ -409,9 +435,10 @@ export class LevelQueueLog implements QueueLog, CommitSource {
     const told = this.runningBarriers;
     if (told.length === 0) return;
     this.runningBarriers = [];
-    for (const { barrier, token } of told) {
-      if (this.rangesInWork > 0 && !this.isRemoved) this.barrier(barrier, token);
-      else barrier.onBarrier(token);
+    for (const waiting of told) {
+      const isEarly = this.rangesInWork > 0 || waiting.appended > this.runningAppended;
+      if (isEarly && !this.isRemoved) this.wait(waiting);
+      else waiting.barrier.onBarrier(waiting.token);
     }
   }
 
@@ -424,14 +451,26 @@ export class LevelQueueLog implements QueueLog, CommitSource {
   }
 }
 
+/** What a start finds a replica by is the last of them. */
+const REPLICA_PREFIXES: readonly Prefix[] = [
+  Prefix.operations,
+  Prefix.publishers,
+  Prefix.deliveryCounts,
+  Prefix.replicaRanges,
+  Prefix.uncollected,
+  Prefix.replica,
+];
+
 /** Every range of keys that belongs to a queue, its own record last. */
 export function queueRanges(queueId: number, generation: number): (readonly [Buffer, Buffer])[] {
   const heads = [
     persistentHead(Prefix.records, queueId),
     persistentHead(Prefix.parts, queueId),
     persistentHead(Prefix.settled, queueId),
+    persistentHead(Prefix.unfinished, queueId),
     transientHead(Prefix.transientRecords, generation, queueId),
     transientHead(Prefix.transientParts, generation, queueId),
+    ...REPLICA_PREFIXES.map((prefix) => persistentHead(prefix, queueId)),
     queueKey(queueId),
   ];
   return heads.map((head) => [head, keysEnd(head)] as const);

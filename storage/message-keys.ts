@@ -8,6 +8,8 @@
  *   m | queue | lane | first position      record of persistent messages
  *   p | queue | lane | position | part     part of a large persistent body
  *   s | queue | lane | page                settled ranges that begin in that page of positions
+ *   r, o, b, w, x, d | queue | ...         what a replica has beside its messages: see replica-rows
+ *   u | queue | lane | position            a large persistent body of which only some parts are written: see body-parts
  *   t q | generation | queue | lane | chain | ...   as m and p for paged transient messages; the generation is that of
  *                                          the start that wrote them
  *
@@ -19,12 +21,19 @@ import { DamageError } from './key-value.ts';
 
 export const Prefix = {
   queue: 0x61,
+  publishers: 0x62,
+  deliveryCounts: 0x64,
   info: 0x69,
   records: 0x6d,
+  operations: 0x6f,
   parts: 0x70,
   transientParts: 0x71,
+  replica: 0x72,
   settled: 0x73,
   transientRecords: 0x74,
+  unfinished: 0x75,
+  replicaRanges: 0x77,
+  uncollected: 0x78,
 } as const;
 export type Prefix = (typeof Prefix)[keyof typeof Prefix];
 
@@ -51,6 +60,13 @@ export class KeySpace {
     transientHead(prefix, generation, queueId).copy(head);
     head[11] = lane;
     head.writeUInt16BE(chain, 12);
+    return new KeySpace(head);
+  }
+
+  /** The same lane's keys of another kind. */
+  withPrefix(prefix: Prefix): KeySpace {
+    const head = Buffer.from(this.head);
+    head[0] = prefix;
     return new KeySpace(head);
   }
 

@@ -7,7 +7,7 @@ import type { KeyValueDatabase } from './key-value.ts';
 import { keysEnd, Prefix, persistentHead, queueIdOf } from './message-keys.ts';
 import { firstKey } from './read-all.ts';
 
-const PREFIXES: readonly Prefix[] = [Prefix.queue, Prefix.records, Prefix.parts, Prefix.settled];
+const PREFIXES: readonly Prefix[] = [Prefix.queue, Prefix.records, Prefix.parts, Prefix.settled, Prefix.replica];
 /** Reads under way at a time. */
 const LOOKS_MAX = 16;
 

@@ -23,6 +23,7 @@ import { VarintReader } from '../varint.ts';
 import { type BadSpan, type LogRecord, scanLog } from './log-scan.ts';
 import { type ManifestState, readManifest } from './manifest.ts';
 import { checkTable } from './table-check.ts';
+import { isTornAtEnd } from './torn-manifest.ts';
 
 /** Of a write batch: sequence number u64, count u32. */
 const BATCH_HEADER_BYTES = 12;
@@ -61,9 +62,9 @@ export async function checkLevelFiles(
 }
 
 function checkManifest(path: string, file: Buffer): ManifestState | string {
-  const { records, bad } = scanLog(file, Infinity);
-  const inside = bad.find((span) => span.end < file.length);
-  if (inside !== undefined) return `${path} is damaged at byte ${inside.start} of ${file.length}`;
+  const scan = scanLog(file, Infinity);
+  const { records, bad } = scan;
+  if (!isTornAtEnd(scan, file.length)) return `${path} is damaged at byte ${bad[0]!.start} of ${file.length}`;
   if (records.length === 0) return `${path} is damaged at byte 0 of ${file.length}`;
   try {
     return readManifest(records);

@@ -44,6 +44,59 @@ export function crc32c(bytes: Buffer, start: number, end: number): number {
 
 /** True when the stored, masked checksum is that of bytes[start, end). */
 export function isMaskedCrc(masked: number, bytes: Buffer, start: number, end: number): boolean {
-  const crc = crc32c(bytes, start, end);
-  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0 === masked >>> 0;
+  return mask(crc32c(bytes, start, end)) === masked >>> 0;
+}
+
+/**
+ * Checksums of any stretch of some bytes, each in the same time however long the stretch is: for looking for one that is
+ * right at every place of a block, where bytes that pretend to be long records would make it quadratic.
+ *
+ * A checksum without its first and last inversion is linear: that of a stretch is the difference of those of all up to its
+ * end and all up to its start, the latter carried over as many zero bytes as the stretch is long.
+ *
+ * Source: zlib's crc32_combine (x2nmodp, multmodp).
+ */
+export class StretchChecksums {
+  private readonly start: number;
+  /** At n: of the first n bytes, without inversions. */
+  private readonly upTo: Int32Array;
+  /** At n: x to the power of 8n, what n zero bytes multiply a checksum with. */
+  private readonly zeros: Int32Array;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.start = start;
+    this.upTo = new Int32Array(end - start + 1);
+    this.zeros = new Int32Array(end - start + 1);
+    this.zeros[0] = ONE;
+    for (let n = 0; n < end - start; n++) {
+      const crc = this.upTo[n]!;
+      this.upTo[n + 1] = TABLES[(crc ^ bytes[start + n]!) & 255]! ^ (crc >>> 8);
+      const power = this.zeros[n]!;
+      this.zeros[n + 1] = TABLES[power & 255]! ^ (power >>> 8);
+    }
+  }
+
+  /** True when the stored, masked checksum is that of bytes[start, end), a stretch of those given. */
+  isMasked(masked: number, start: number, end: number): boolean {
+    const before = this.upTo[start - this.start]! ^ -1;
+    const crc = this.upTo[end - this.start]! ^ multiply(this.zeros[end - start]!, before) ^ -1;
+    return mask(crc) === masked >>> 0;
+  }
+}
+
+/** The polynomial 1: the highest bit is the lowest power. */
+const ONE = 1 << 31;
+
+/** Of two polynomials, modulo the checksum's. */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  for (; a !== 0; a <<= 1) {
+    if (a < 0) product ^= b;
+    b = (b & 1) === 0 ? b >>> 1 : (b >>> 1) ^ POLYNOMIAL;
+  }
+  return product;
+}
+
+function mask(crc: number): number {
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }

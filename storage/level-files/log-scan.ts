@@ -10,7 +10,7 @@
  *
  * Source: LevelDB doc/log_format.md, db/log_reader.cc.
  */
-import { isMaskedCrc } from './crc32c.ts';
+import { isMaskedCrc, StretchChecksums } from './crc32c.ts';
 
 const BLOCK_BYTES = 32 * 1024;
 const HEADER_BYTES = 7;
@@ -25,6 +25,8 @@ export interface LogRecord {
   readonly isWhole: boolean;
   /** Where its last fragment begins in the file. */
   readonly at: number;
+  /** Where that ends, or where a record that is not whole was given up. */
+  readonly end: number;
 }
 
 /** First damaged byte of a run, and where the next whole fragment begins (or the file ends). */
@@ -81,16 +83,26 @@ class Scan implements LogScan {
   }
 
   private isFragment(at: number, end: number): boolean {
-    const length = this.file.readUInt16LE(at + 4);
-    const type = this.file[at + 6]!;
-    const stop = at + HEADER_BYTES + length;
-    if (type < FULL || type > LAST || stop > end) return false;
-    return isMaskedCrc(this.file.readUInt32LE(at), this.file, at + 6, stop);
+    const stop = this.fragmentEnd(at, end);
+    return stop > 0 && isMaskedCrc(this.file.readUInt32LE(at), this.file, at + 6, stop);
   }
 
-  private nextFragment(at: number, end: number): number {
-    while (at + HEADER_BYTES <= end && !this.isFragment(at, end)) at++;
-    return at + HEADER_BYTES <= end ? at : end;
+  /** 0 when nothing of this length or type can begin here. */
+  private fragmentEnd(at: number, end: number): number {
+    const type = this.file[at + 6]!;
+    if (type < FULL || type > LAST) return 0;
+    const stop = at + HEADER_BYTES + this.file.readUInt16LE(at + 4);
+    return stop > end ? 0 : stop;
+  }
+
+  private nextFragment(from: number, end: number): number {
+    if (from + HEADER_BYTES > end) return end;
+    const checksums = new StretchChecksums(this.file, from, end);
+    for (let at = from; at + HEADER_BYTES <= end; at++) {
+      const stop = this.fragmentEnd(at, end);
+      if (stop > 0 && checksums.isMasked(this.file.readUInt32LE(at), at + 6, stop)) return at;
+    }
+    return end;
   }
 
   /** Less than a header at the end of a whole block is filled with zeros. */
@@ -106,11 +118,11 @@ class Scan implements LogScan {
     const start = at + HEADER_BYTES;
     const bytes = this.file.subarray(start, start + length);
     if (type === FULL || type === FIRST) {
-      if (this.isInside) this.finish(false, at);
+      if (this.isInside) this.finish(false, at, at);
       this.isInside = true;
     }
     if (this.isInside) this.keep(bytes);
-    if (this.isInside && (type === FULL || type === LAST)) this.finish(true, at);
+    if (this.isInside && (type === FULL || type === LAST)) this.finish(true, at, start + length);
     return start + length;
   }
 
@@ -120,21 +132,22 @@ class Scan implements LogScan {
     this.partBytes += bytes.length;
   }
 
-  private finish(isWhole: boolean, at: number): void {
-    this.records.push({ bytes: this.parts.length === 1 ? this.parts[0]! : Buffer.concat(this.parts), isWhole, at });
+  private finish(isWhole: boolean, at: number, end: number): void {
+    const bytes = this.parts.length === 1 ? this.parts[0]! : Buffer.concat(this.parts);
+    this.records.push({ bytes, isWhole, at, end });
     this.parts = [];
     this.partBytes = 0;
     this.isInside = false;
   }
 
   private abandon(): void {
-    if (this.isInside) this.finish(false, this.file.length);
+    if (this.isInside) this.finish(false, this.file.length, this.file.length);
   }
 
   /** A record whose end never came. */
   end(): void {
     if (!this.isInside) return;
-    this.finish(false, this.file.length);
+    this.finish(false, this.file.length, this.file.length);
     this.bad.push({ start: this.file.length, end: this.file.length });
   }
 }

@@ -14,6 +14,7 @@ import { after, before, test } from 'node:test';
 import { DamageError } from '../../storage/key-value.ts';
 import { LevelDatabase } from '../../storage/level-database.ts';
 import { checkLevelFiles } from '../../storage/level-files/check-files.ts';
+import { cutTornManifest } from '../../storage/level-files/torn-manifest.ts';
 import { LevelMessageStore } from '../../storage/level-message-store.ts';
 import {
   DATABASE_OPTIONS,
@@ -102,6 +103,7 @@ const LAST_COMMIT = Array.from({ length: PER_COMMIT }, (_, i) => (COMMITS - 1) *
 async function inspect(path: string): Promise<string | null> {
   const damage = await checkLevelFiles(path, false);
   if (damage.length > 0) return damage.join('; ');
+  await cutTornManifest(path);
   let kv: LevelDatabase | null = null;
   try {
     kv = await LevelDatabase.open(path, { writeBufferBytes: WRITE_BUFFER_BYTES, createIfMissing: false });
