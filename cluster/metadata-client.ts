@@ -40,8 +40,12 @@ export interface MetadataClient {
 }
 
 export class MetadataUnavailable extends Error {
-  constructor(reason: string) {
+  /** It may have been done, or be done yet. False: it was not and will not be. */
+  readonly mayTakeEffect: boolean;
+
+  constructor(reason: string, mayTakeEffect = false) {
     super(reason);
     this.name = 'MetadataUnavailable';
+    this.mayTakeEffect = mayTakeEffect;
   }
 }

@@ -2,16 +2,16 @@
  * Takes committed entries one after the other, applies them, tells the
  * listeners, and hands the changed rows to the store.
  *
- * An entry that needs long (a batch of many commands) is worked off in slices,
- * one per turn, and so is a long list of entries; entries behind it wait. The
- * listeners see the changes of a batch only when it is decided, in slices too:
- * several calls with the index of the batch; readers see it in the same slices. Its rows go to the store at once,
- * with that index: a restart finds all of it or none.
+ * An entry that needs long (a batch of many commands, a removal of many rows) is
+ * worked off in slices, one per turn, and so is a long list of entries; entries
+ * behind it wait. The listeners see its changes only when it is decided and all
+ * done, in slices too: several calls with its index; readers see it in the same
+ * slices. Its rows go to the store at once, with that index: a restart finds all
+ * of it or none.
  */
 import { type Flushable, type TurnQueue, TurnStage } from '../../proto/base/turn-queue.ts';
-import { begin } from '../metadata/apply.ts';
-import { BatchApplication } from '../metadata/apply-batch.ts';
-import { decodeProposal, type Proposal } from '../metadata/command-codec.ts';
+import { begin, isStepped, type SteppedApplication } from '../metadata/apply.ts';
+import { decodeProposal, isVoid, type Proposal } from '../metadata/command-codec.ts';
 import type { CommandReply } from '../metadata/commands.ts';
 import type { Change } from '../metadata/definitions.ts';
 import { installRows, type MetadataRow, rowsToSave } from '../metadata/snapshot.ts';
@@ -29,7 +29,7 @@ const CHANGES_PER_TURN = 200;
 const ROWS_AT_ONCE_MAX = 1000;
 
 export interface ApplierEvents {
-  /** Everything up to `index` is applied and told. `reply` null: the entry held no proposal. */
+  /** Everything up to `index` is applied and told. `reply` null: the entry held no proposal, or a void one. */
   onApplied(index: number, term: number, proposal: Proposal | null, reply: CommandReply | null): void;
   saveRows(rows: readonly MetadataRow[], index: number): void;
   saveMembership(membership: Membership, index: number): void;
@@ -41,7 +41,7 @@ interface LongApplication {
   readonly index: number;
   readonly term: number;
   readonly proposal: Proposal;
-  readonly application: BatchApplication;
+  readonly application: SteppedApplication;
   /** How many changes the view hides. */
   hiddenCount: number;
   /** Null until the application is done. */
@@ -159,8 +159,13 @@ export class MetadataApplier implements Flushable {
   private applyCommand(entry: Extract<CommittedEntry, { type: 'command' }>): void {
     const { index, term } = entry;
     const proposal = decodeProposal(entry.data);
+    if (isVoid(proposal, term)) {
+      this.events.saveRows([], index);
+      this.events.onApplied(index, term, proposal, null);
+      return;
+    }
     const begun = begin(this.state, proposal.command, index);
-    if (begun instanceof BatchApplication) {
+    if (isStepped(begun)) {
       this.long = {
         index,
         term,
@@ -173,6 +178,7 @@ export class MetadataApplier implements Flushable {
         stagedCount: 0,
         movedCount: 0,
       };
+      this.hideNew(this.long);
       return;
     }
     this.events.saveRows(rowsToSave(this.state, begun.changes), index);
@@ -184,10 +190,7 @@ export class MetadataApplier implements Flushable {
   private advanceLong(long: LongApplication): void {
     if (long.changes === null) {
       const isDone = long.application.step(COMMANDS_PER_TURN);
-      const { changesSoFar } = long.application;
-      for (; long.hiddenCount < changesSoFar.length; long.hiddenCount++) {
-        this.view.hide(changesSoFar[long.hiddenCount]!);
-      }
+      this.hideNew(long);
       if (isDone) long.changes = long.application.applied.changes;
       return;
     }
@@ -199,6 +202,12 @@ export class MetadataApplier implements Flushable {
     } else {
       this.saveSome(long);
     }
+  }
+
+  /** What is done and not told: readers must not see it. */
+  private hideNew(long: LongApplication): void {
+    const { changesSoFar } = long.application;
+    for (; long.hiddenCount < changesSoFar.length; long.hiddenCount++) this.view.hide(changesSoFar[long.hiddenCount]!);
   }
 
   private tellSome(long: LongApplication, changes: readonly Change[]): void {

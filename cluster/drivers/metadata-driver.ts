@@ -6,18 +6,22 @@
  *   propose -> raft group -> synced -> committed -> applier -> listeners -> reply
  *
  * The shell around `cluster/metadata` (what commands do) and `cluster/raft`
- * (what is agreed). It has no clock: the shell above gives it ticks. One voter
- * or many make no difference here.
+ * (what is agreed). It has no clock: the shell above gives it ticks. With a
+ * network it is one of several nodes: raft's messages travel (`RaftTransport`),
+ * proposals go to the leader (`Proposals`, `ProposalIntake`), and answers wait
+ * until every live node has applied the change (`AppliedWatch`). Alone it needs
+ * none of that and waits for nobody. Nothing here needs promises; `start` and
+ * `propose` wrap what calls back.
  *
  * Faults: a fault of the store ends the node (`onFatal`); a full disk only
  * refuses changes until there is space again.
  */
 import type { TurnQueue } from '../../proto/base/turn-queue.ts';
+import { FrameKind } from '../../proto/peer/frame-kinds.ts';
+import { decodeProposalRefused, encodeProposalFrame } from '../../proto/peer/member-frames.ts';
 import type { RaftStore, RaftStoreEvents } from '../../storage/raft-store-api.ts';
-import { encodeProposal, type Proposal } from '../metadata/command-codec.ts';
 import type { Command, CommandReply } from '../metadata/commands.ts';
 import type { NodeDefinition } from '../metadata/definitions.ts';
-import { CLUSTER_KEY } from '../metadata/keys.ts';
 import { decodeSnapshot, encodeSnapshot, stateFromRows } from '../metadata/snapshot.ts';
 import { unfinishedRows, withRows } from '../metadata/staged-rows.ts';
 import type { MetadataState } from '../metadata/state.ts';
@@ -27,9 +31,16 @@ import {
   MetadataUnavailable,
   type MetadataView,
 } from '../metadata-client.ts';
+import {
+  type FrameHandler,
+  PeerChannel,
+  type PeerIdentity,
+  type PeerListener,
+  type PeerNetwork,
+} from '../peer-network.ts';
+import type { MembershipChange } from '../raft/membership.ts';
 import type { RaftLogLine } from '../raft/port-logger.ts';
 import {
-  type CommittedEntry,
   foundingEntry,
   RaftGroup,
   type RaftMessage,
@@ -37,36 +48,33 @@ import {
   type ReceivedSnapshot,
 } from '../raft/raft-group.ts';
 import { RaftLog } from '../raft/raft-log.ts';
+import { AppliedWatch } from './applied-watch.ts';
 import { MetadataApplier } from './metadata-applier.ts';
+import { ProposalIntake } from './proposal-intake.ts';
+import { COMMAND_CHARS_MAX, type ProposalRoute, type ProposalSink, Proposals } from './proposals.ts';
 import { type LoadedRaft, RaftStoreRows } from './raft-store-rows.ts';
+import { type RaftEnd, RaftTransport } from './raft-transport.ts';
+import { type Founding, Registration } from './registration.ts';
+
+export { COMMAND_CHARS_MAX } from './proposals.ts';
+export type { Founding } from './registration.ts';
 
 /** Raft's clock. */
 export const TICK_MS = 50;
 /** Entries kept for followers that lag a little; cut when twice as many are there. */
 const ENTRIES_KEPT = 1000;
 const CHARS_KEPT = 16 * 1024 * 1024;
-/** A proposal that has no answer by then may have been lost with its leader. Nothing is said about whether it took effect. */
-const ANSWER_TICKS_MAX = 600;
-/** A single entry. More comes in parts (`batch-part`). */
-export const COMMAND_CHARS_MAX = 1024 * 1024;
 
 export interface Timers {
   /** Calls `run` every `intervalMs` until the returned function is called. */
   every(intervalMs: number, run: () => void): () => void;
 }
 
-/** What a new cluster begins with. */
-export interface Founding {
-  readonly clusterId: string;
-  readonly name: string;
-  readonly defaults: readonly Command[];
-}
-
 export interface MetadataDriverEvents {
   /** The node must stop. Called at most once. */
   onFatal(error: Error): void;
   onLeader(leader: string | null, term: number): void;
-  /** For a peer. */
+  /** For a peer, where there is no network. */
   onMessage(message: RaftMessage): void;
   log(line: RaftLogLine): void;
 }
@@ -83,33 +91,33 @@ export interface MetadataDriverOptions {
   /** 0 <= x < 1. */
   readonly random: () => number;
   readonly events: MetadataDriverEvents;
-}
-
-interface PendingProposal {
-  readonly deadlineTick: number;
-  readonly resolve: (reply: CommandReply) => void;
-  readonly reject: (error: MetadataUnavailable) => void;
+  /** To the other nodes. Absent: there are none, and never will be. */
+  readonly network?: PeerNetwork;
 }
 
 type DriverState = 'new' | 'starting' | 'running' | 'stopped';
 
-export class MetadataDriver implements MetadataClient, RaftStoreEvents {
+export class MetadataDriver implements MetadataClient, RaftStoreEvents, RaftEnd, PeerListener, FrameHandler {
   private readonly options: MetadataDriverOptions;
   private readonly storeRows: RaftStoreRows;
   private readonly loaded: LoadedRaft;
   private readonly state: MetadataState;
   private readonly applier: MetadataApplier;
+  private readonly network: PeerNetwork | null;
+  private readonly transport: RaftTransport | null;
+  private readonly intake: ProposalIntake | null;
+  private readonly watch = new AppliedWatch();
+  private readonly proposals: Proposals;
+  private readonly registration: Registration;
   private group: RaftGroup | null = null;
   private log: RaftLog | null = null;
   private driverState: DriverState = 'new';
   private stopTicks: (() => void) | null = null;
-  private ticks = 0;
-  private lastNumber = 0;
-  private readonly pending = new Map<number, PendingProposal>();
   private applied: number;
+  private appliedTerm = 0;
+  private lastMembershipIndex = 0;
   private isDiskFull = false;
-  /** Told once when this node may propose, or why it never will. */
-  private waitsForLeader: { readonly resolve: () => void; readonly reject: (error: Error) => void } | null = null;
+  private readonly appliedListeners: (() => void)[] = [];
 
   /** Reads the store. @throws Error when it holds nothing that this release can go on from. */
   constructor(options: MetadataDriverOptions) {
@@ -122,10 +130,42 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
     this.applied = this.loaded.appliedIndex;
     this.applier = new MetadataApplier(this.state, options.turn, {
       saveRows: (rows, index) => this.storeRows.saveRows(rows, index),
-      saveMembership: (membership, index) => this.storeRows.saveMembership(membership, index),
-      onApplied: (index, term, proposal, reply) => this.onApplied(index, term, proposal, reply),
+      saveMembership: (membership, index) => {
+        this.lastMembershipIndex = index;
+        this.storeRows.saveMembership(membership, index);
+      },
+      onApplied: (index, term, proposal, reply) => {
+        this.applied = index;
+        this.proposals.onApplied(index, term, proposal, reply);
+        this.onApplied(index, term);
+      },
       onFault: (error) => this.onFatal(error),
     });
+    this.proposals = new Proposals(options.node, TICK_MS, this.route(), this.watch);
+    this.registration = new Registration(options.node, this.state, (command, sink) =>
+      this.submit(command, false, sink),
+    );
+    this.network = options.network ?? null;
+    this.intake = this.network === null ? null : new ProposalIntake(this.network);
+    this.transport =
+      this.network === null
+        ? null
+        : new RaftTransport(options.node.nodeId, this.network, (line) => options.events.log(line));
+    if (this.network !== null) this.attach(this.network);
+  }
+
+  /** Links count only after everything that a former one lost has been asked for again: the driver hears of them first. */
+  private attach(network: PeerNetwork): void {
+    this.transport?.attach(this);
+    network.subscribe(this);
+    network.handle(FrameKind.proposal, this);
+    network.handle(FrameKind.proposalRefused, this);
+    this.applier.subscribe({
+      onChanges: (changes) => {
+        if (changes.some(({ table }) => table === 'nodes')) this.setLive();
+      },
+    });
+    this.setLive();
   }
 
   get view(): MetadataView {
@@ -134,6 +174,17 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
 
   get appliedIndex(): number {
     return this.applied;
+  }
+
+  /** Whether this node leads the metadata and has applied everything that its predecessors had. */
+  get isController(): boolean {
+    const status = this.group?.status;
+    return status?.isLeader === true && status.term === this.appliedTerm;
+  }
+
+  /** Index of the last change of the members that was applied in this life; 0: none. */
+  get membershipIndex(): number {
+    return this.lastMembershipIndex;
   }
 
   /** Null before `start`. */
@@ -151,50 +202,145 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
     this.applier.subscribe(listener);
   }
 
+  /** Called after each index that was applied, in the same turn. */
+  onAppliedMoved(call: () => void): void {
+    this.appliedListeners.push(call);
+  }
+
   /**
    * Resolves when this node has applied its own registration, and so everything before it.
    * @throws Error when it can't: refused registration, fault of the store.
    */
-  async start(): Promise<void> {
-    if (this.driverState !== 'new') throw new Error(`the metadata driver is ${this.driverState}, it starts once`);
-    this.driverState = 'starting';
-    const { node, founding } = this.options;
-    const leaderKnown = new Promise<void>((resolve, reject) => {
-      this.waitsForLeader = { resolve, reject };
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.begin(this.options.founding, (error) => (error === null ? resolve() : reject(error)));
     });
-    const loaded = this.loaded.isNew && founding !== null ? this.foundLog(node.nodeId) : this.loaded;
-    this.startGroup(loaded);
-    await leaderKnown;
-    if (founding !== null && this.state.get('cluster', CLUSTER_KEY) === null) {
-      await this.mustApply({ type: 'found-cluster', ...founding });
+  }
+
+  /** As `start`. @param founding null: a new store waits to be taken into a cluster. */
+  begin(founding: Founding | null, done: (error: Error | null) => void): void {
+    if (this.driverState !== 'new') {
+      done(new Error(`the metadata driver is ${this.driverState}, it starts once`));
+      return;
     }
-    await this.mustApply({ type: 'register-node', node });
-    this.driverState = 'running';
+    this.driverState = 'starting';
+    const { node } = this.options;
+    this.registration.begin(founding, (error) => {
+      if (error === null) this.driverState = 'running';
+      done(error);
+    });
+    this.startGroup(this.loaded.isNew && founding !== null ? this.foundLog(node.nodeId) : this.loaded);
   }
 
   /** Refuses what is not answered yet. The store may be closed afterwards. */
   async stop(): Promise<void> {
-    this.end(new MetadataUnavailable('the node is stopping'));
+    this.end(new MetadataUnavailable('the node is stopping', true));
   }
 
   propose(command: Command): Promise<CommandReply> {
-    if (this.driverState !== 'running') {
-      const why = this.driverState === 'stopped' ? 'the node is stopping' : 'the node is still starting';
-      return Promise.reject(new MetadataUnavailable(why));
-    }
-    return this.send(command);
+    return new Promise((resolve, reject) => this.submit(command, true, { resolve, reject }));
   }
 
-  /** A message of a peer, authenticated by the caller. False: dropped. */
+  /** As `propose`. @param waitsForAll the answer waits for every live node, not for this one only */
+  submit(command: Command, waitsForAll: boolean, sink: ProposalSink): void {
+    const isOwn = command.type === 'found-cluster' || command.type === 'register-node';
+    if (this.driverState !== 'running' && !(isOwn && this.driverState === 'starting')) {
+      const why = this.driverState === 'stopped' ? 'the node is stopping' : 'the node is still starting';
+      sink.reject(new MetadataUnavailable(why));
+      return;
+    }
+    if (this.isDiskFull) {
+      const reason = 'the disk of the metadata log is full: changes are refused until there is space again';
+      sink.reject(new MetadataUnavailable(reason));
+      return;
+    }
+    this.proposals.submit(command, waitsForAll, sink);
+  }
+
+  /** What a founding or joining node has to remember before it belongs to a cluster; '' in a new store. */
+  get foundingPromise(): string {
+    return this.loaded.promise;
+  }
+
+  /** Synced before `done`. Only before `begin`. */
+  saveFoundingPromise(text: string, done: () => void): void {
+    this.storeRows.savePromise(text, done);
+  }
+
+  // RaftEnd: for the transport, and for who changes the members
+
   step(message: RaftMessage): boolean {
     return this.group?.step(message) ?? false;
+  }
+
+  reportUnreachable(nodeId: string): void {
+    this.group?.reportUnreachable(nodeId);
+  }
+
+  reportSnapshot(nodeId: string, wasTaken: boolean): void {
+    this.group?.reportSnapshot(nodeId, wasTaken);
+  }
+
+  hurryElection(leader: string, ticksLeft: number): void {
+    this.group?.hurryElection(leader, ticksLeft);
+  }
+
+  proposeMembership(change: MembershipChange): string | null {
+    return this.group?.proposeMembership(change) ?? 'the node is still starting';
+  }
+
+  get isMembershipSettled(): boolean {
+    return this.group?.isMembershipSettled ?? false;
+  }
+
+  matchOf(nodeId: string): number {
+    return this.group?.matchOf(nodeId) ?? 0;
+  }
+
+  transferLeadership(nodeId: string): void {
+    this.group?.transferLeadership(nodeId);
+  }
+
+  // What other nodes report
+
+  /** That life of `nodeId` has applied everything up to `index`. */
+  reportApplied(nodeId: string, incarnation: number, index: number): void {
+    this.watch.report(nodeId, incarnation, index);
+  }
+
+  /** Answers do not wait for `nodeId`: it has been too slow. */
+  isBehind(nodeId: string): boolean {
+    return this.watch.isBehind(nodeId);
+  }
+
+  /** The leader had applied `index`. */
+  reportLeaderIndex(index: number): void {
+    this.registration.onLeaderIndex(index, this.applied);
+  }
+
+  onLinkUp(peer: PeerIdentity, _link: number): void {
+    this.proposals.onLinkUp(peer.nodeId);
+  }
+
+  onLinkDown(nodeId: string, _link: number, isRefused: boolean): void {
+    this.proposals.onLinkDown(nodeId);
+    if (isRefused) this.watch.forget(nodeId);
+  }
+
+  onFrame(nodeId: string, _link: number, frame: Uint8Array): void {
+    if (frame[0] === FrameKind.proposal) {
+      this.intake?.onFrame(nodeId, frame, this.group, COMMAND_CHARS_MAX);
+    } else {
+      const { number, outcome, reason } = decodeProposalRefused(frame);
+      this.proposals.onRefused(number, outcome, reason);
+    }
   }
 
   // RaftStoreEvents
 
   onFatal(error: Error): void {
     if (this.driverState === 'stopped') return;
-    this.end(new MetadataUnavailable(`the metadata log has failed: ${error.message}`));
+    this.end(new MetadataUnavailable(`the metadata log has failed: ${error.message}`, true));
     this.options.events.onFatal(error);
   }
 
@@ -228,10 +374,10 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
       random,
       persistence: this.storeRows,
       events: {
-        onCommitted: (entries: readonly CommittedEntry[]) => this.applier.push(entries),
+        onCommitted: (entries) => this.applier.push(entries),
         onSnapshot: (snapshot) => this.onSnapshot(snapshot),
         onLeader: (leader, term) => this.onLeader(leader, term),
-        onMessage: (message) => events.onMessage(message),
+        onMessage: (message) => (this.transport === null ? events.onMessage(message) : this.transport.send(message)),
         onFault: (error) => this.onFatal(error),
         log: (line) => events.log(line),
       },
@@ -240,78 +386,70 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
     this.group.start();
   }
 
+  private route(): ProposalRoute {
+    const { nodeId, incarnation } = this.options.node;
+    return {
+      proposeHere: (text, isShortLived, refused) => this.group?.propose(text, isShortLived, refused) ?? null,
+      sendTo: (leader, number, term, text) => {
+        const { network } = this;
+        const link = network?.linkOf(leader) ?? 0;
+        if (network === null || link === 0) return false;
+        const frame = encodeProposalFrame({ term, number, incarnation, text });
+        return network.send(leader, link, PeerChannel.control, frame);
+      },
+      whyNoMajority: () => (this.network === null ? null : this.whyNoMajority(nodeId, this.network)),
+    };
+  }
+
+  /** As the links show it: silence ends a link, too. */
+  private whyNoMajority(nodeId: string, network: PeerNetwork): string | null {
+    const voters = this.group?.membership.voters ?? [];
+    const unreachable = voters.filter((voter) => voter !== nodeId && network.linkOf(voter) === 0);
+    const reachable = voters.length - unreachable.length;
+    if (voters.length === 0 || reachable * 2 > voters.length) return null;
+    const names = unreachable.map((voter) => this.state.get('nodes', voter)?.name ?? voter);
+    const who = `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not`;
+    return `no majority: ${reachable} of ${voters.length} disc nodes reachable (${who})`;
+  }
+
+  private setLive(): void {
+    const { nodeId } = this.options.node;
+    const others = [...this.state.rows('nodes')].filter((node) => node.nodeId !== nodeId && node.isUp !== false);
+    this.watch.setLive(others);
+  }
+
   private tick(): void {
-    this.ticks++;
     this.group?.tick();
-    if (this.applier.isBusy) return; // what is committed will be answered
-    for (const [number, proposal] of this.pending) {
-      if (proposal.deadlineTick > this.ticks) break;
-      this.pending.delete(number);
-      const waitedMs = ANSWER_TICKS_MAX * TICK_MS;
-      const why = `no answer of the metadata log after ${waitedMs} ms; the change may still take effect`;
-      proposal.reject(new MetadataUnavailable(this.isDiskFull ? `${why} (the disk is full)` : why));
-    }
+    this.watch.tick();
+    this.proposals.tick(this.applier.isBusy, this.isDiskFull);
+    this.registration.tick();
   }
 
   private onLeader(leader: string | null, term: number): void {
     this.options.events.onLeader(leader, term);
+    this.proposals.onLeader(leader, term);
+    const isOther = leader !== null && leader !== this.options.node.nodeId;
     // As leader it is the first entry of the term that tells, see `onApplied`.
-    if (leader !== null && leader !== this.options.node.nodeId) this.waitsForLeader?.resolve();
+    this.registration.onLeader(isOther ? 'other' : 'none', this.network === null);
   }
 
   private onSnapshot(snapshot: ReceivedSnapshot): void {
     this.applied = snapshot.index;
+    this.appliedTerm = snapshot.term;
     this.applier.install(decodeSnapshot(snapshot.text), snapshot.index);
+    this.proposals.onSnapshot(snapshot.term);
+    for (const call of this.appliedListeners) call();
   }
 
-  private async mustApply(command: Command): Promise<void> {
-    const reply = await this.send(command);
-    if (reply.type === 'ok' || reply.type === 'created') return;
-    throw new Error(`the metadata log refused '${command.type}': ${describeReply(reply)}`);
-  }
-
-  private send(command: Command): Promise<CommandReply> {
-    if (this.isDiskFull) {
-      const reason = 'the disk of the metadata log is full: changes are refused until there is space again';
-      return Promise.reject(new MetadataUnavailable(reason));
-    }
-    const { nodeId, incarnation } = this.options.node;
-    const number = ++this.lastNumber;
-    const text = encodeProposal({ nodeId, incarnation, number, command });
-    if (text.length > COMMAND_CHARS_MAX) {
-      const reason = `a command of ${text.length} characters is too large, at most ${COMMAND_CHARS_MAX}: send it in parts`;
-      return Promise.resolve({ type: 'refused', reason });
-    }
-    return new Promise((resolve, reject) => {
-      this.pending.set(number, { deadlineTick: this.ticks + ANSWER_TICKS_MAX, resolve, reject });
-      const refusal = this.group?.propose(text, isShortLived(command), (reason) => this.refuse(number, reason)) ?? null;
-      if (refusal !== null) this.refuse(number, refusal);
-    });
-  }
-
-  private refuse(number: number, reason: string): void {
-    const proposal = this.pending.get(number);
-    this.pending.delete(number);
-    proposal?.reject(new MetadataUnavailable(`the metadata can't be changed now: ${reason}`));
-  }
-
-  private onApplied(index: number, term: number, proposal: Proposal | null, reply: CommandReply | null): void {
+  private onApplied(index: number, term: number): void {
     this.applied = index;
+    this.appliedTerm = term;
     this.compactLog();
-    if (proposal !== null && reply !== null) {
-      this.answer(proposal, reply);
-      return;
-    }
+    for (const call of this.appliedListeners) call();
+    if (!this.registration.isWaiting) return;
     const status = this.group?.status;
-    if (status?.isLeader && status.term === term) this.waitsForLeader?.resolve();
-  }
-
-  private answer(proposal: Proposal, reply: CommandReply): void {
-    const { nodeId, incarnation } = this.options.node;
-    if (proposal.nodeId !== nodeId || proposal.incarnation !== incarnation) return;
-    const pending = this.pending.get(proposal.number);
-    this.pending.delete(proposal.number);
-    pending?.resolve(reply);
+    if (status?.isLeader && status.term === term) this.registration.onLeader('self', true);
+    else this.registration.onApplied(index);
   }
 
   /** Everything applied is in the rows: of the log only the end is kept. */
@@ -332,28 +470,9 @@ export class MetadataDriver implements MetadataClient, RaftStoreEvents {
   private end(reason: MetadataUnavailable): void {
     this.driverState = 'stopped';
     this.stopTicks?.();
-    this.waitsForLeader?.reject(reason);
-    for (const proposal of this.pending.values()) proposal.reject(reason);
-    this.pending.clear();
+    this.registration.end(reason);
+    this.proposals.rejectAll(reason);
     this.group?.stop();
     this.applier.stop();
-  }
-}
-
-/** Whether all that it changes ends with this process anyway. */
-function isShortLived(command: Command): boolean {
-  return command.type === 'end-connection' || (command.type === 'declare-queue' && command.queue.owner !== null);
-}
-
-function describeReply(reply: CommandReply): string {
-  switch (reply.type) {
-    case 'refused':
-      return reply.reason;
-    case 'not-found':
-      return `no ${reply.what}`;
-    case 'batch-refused':
-      return `command ${reply.at} of its batch: ${describeReply(reply.reply)}`;
-    default:
-      return reply.type;
   }
 }

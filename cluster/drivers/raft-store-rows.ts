@@ -5,6 +5,7 @@
  * index.
  *
  *     table 'raft':  vote -> {"term":3,"vote":"node id"}    members -> {"voters":[...],"learners":[...]}
+ *                    promise -> whom a node without a cluster lets found one (`Discovery`)
  *
  * The vote's row and the hard state are handed in together, so they are in one
  * commit: whichever term is on disk, its vote is too.
@@ -18,6 +19,7 @@ import type { HardStateText, Membership } from '../raft/raft-log.ts';
 const RAFT_TABLE = 'raft';
 const VOTE_KEY = 'vote';
 const MEMBERS_KEY = 'members';
+const PROMISE_KEY = 'promise';
 const NOBODY: Membership = { voters: [], learners: [] };
 
 export interface LoadedRaft {
@@ -27,7 +29,9 @@ export interface LoadedRaft {
   readonly compacted: { readonly index: number; readonly term: number };
   readonly appliedIndex: number;
   readonly rows: RaftLoaded['rows'];
-  /** Nothing was ever written. */
+  /** As saved by `savePromise`, '' for none. */
+  readonly promise: string;
+  /** No log was ever written. */
   readonly isNew: boolean;
 }
 
@@ -62,6 +66,7 @@ export class RaftStoreRows implements RaftPersistence {
       compacted: { index: firstIndex - 1, term: compactedTerm },
       appliedIndex,
       rows,
+      promise: raftRows?.get(PROMISE_KEY) ?? '',
       isNew: hardState === null && this.lastIndex === 0,
     };
   }
@@ -101,6 +106,12 @@ export class RaftStoreRows implements RaftPersistence {
 
   saveMembership(membership: Membership, index: number): void {
     this.saveRows([memberRow(membership)], index);
+  }
+
+  /** Of a node that belongs to no cluster yet. Synced before `done`. */
+  savePromise(text: string, done: () => void): void {
+    this.saveRows([{ table: RAFT_TABLE, key: PROMISE_KEY, value: text }], this.appliedIndex);
+    this.store.save({}, true, done);
   }
 
   compact(index: number, term: number): void {

@@ -5,6 +5,7 @@
  * Source: behaviours 54, 59, 60, 67, 93.
  */
 import { exchangeText, removeIfUnused } from './apply-exchange.ts';
+import type { Removal } from './apply-removal.ts';
 import type { CommandReply } from './commands.ts';
 import { type BindingDefinition, rowKey } from './definitions.ts';
 import { bindingKey } from './keys.ts';
@@ -22,15 +23,19 @@ export function declareBinding(state: MetadataState, binding: BindingDefinition,
   return { type: 'created', index };
 }
 
-export function deleteBinding(state: MetadataState, binding: BindingDefinition): CommandReply {
+export function deleteBinding(state: MetadataState, binding: BindingDefinition): Removal | CommandReply {
   const existing = state.get('bindings', bindingKey(binding));
   if (existing === null) {
     const ends = `${binding.destinationKind} '${binding.destination}' and ${exchangeText(binding.vhost, binding.source)}`;
     return { type: 'not-found', what: `binding '${binding.routingKey}' between ${ends}` };
   }
-  state.remove('bindings', existing);
-  removeIfUnused(state, existing.vhost, existing.source);
-  return { type: 'ok' };
+  return removeBinding(state, existing);
+}
+
+function* removeBinding(state: MetadataState, binding: BindingDefinition): Removal {
+  state.remove('bindings', binding);
+  yield;
+  yield* removeIfUnused(state, binding.vhost, binding.source);
 }
 
 function isOnDefaultExchange(binding: BindingDefinition): boolean {

@@ -1,10 +1,12 @@
 /**
  * Exchanges, and how one takes others along: a deleted destination takes its
  * bindings, and an auto-delete source goes with its last binding, which may
- * have been the last of yet another one.
+ * have been the last of yet another one. The exchange goes first, then its
+ * bindings: it routes nothing from then on, not to some and not to others.
  *
  * Source: behaviours 55, 57, 59.
  */
+import type { Removal } from './apply-removal.ts';
 import { PREDECLARED_EXCHANGES, vhostText } from './apply-vhost.ts';
 import type { CommandReply } from './commands.ts';
 import { type ExchangeDefinition, rowKey } from './definitions.ts';
@@ -23,51 +25,55 @@ export function deleteExchange(
   vhost: string,
   name: string,
   options: { readonly ifUnused: boolean },
-): CommandReply {
+): Removal | CommandReply {
   const exchange = state.get('exchanges', rowKey(vhost, name));
   if (exchange === null) return { type: 'not-found', what: exchangeText(vhost, name) };
   if (PREDECLARED_EXCHANGES.some((predeclared) => predeclared.name === name)) {
     return { type: 'refused', reason: `deletion of system ${exchangeText(vhost, name)} not allowed` };
   }
   if (options.ifUnused && hasBindingsFrom(state, vhost, name)) return { type: 'in-use' };
-  removeExchange(state, exchange);
-  return { type: 'ok' };
+  return removeExchange(state, exchange);
 }
 
 /** With its bindings on both sides, and every auto-delete exchange that loses its last binding by it. */
-export function removeExchange(state: MetadataState, exchange: ExchangeDefinition): void {
+export function* removeExchange(state: MetadataState, exchange: ExchangeDefinition): Removal {
   const doomed: ExchangeDefinition[] = [exchange];
   // A list and not a recursion: a chain of bindings may be as long as there are exchanges.
   for (let next = doomed.pop(); next !== undefined; next = doomed.pop()) {
     if (state.get('exchanges', rowKey(next.vhost, next.name)) === null) continue; // a cycle reached it twice
-    for (const binding of [...state.bindingsFrom(next.vhost, next.name)]) state.remove('bindings', binding);
-    for (const source of removeBindingsTo(state, next.vhost, 'exchange', next.name)) {
+    state.remove('exchanges', next);
+    yield;
+    for (const binding of state.bindingsFrom(next.vhost, next.name)) {
+      state.remove('bindings', binding);
+      yield;
+    }
+    for (const source of yield* removeBindingsTo(state, next.vhost, 'exchange', next.name)) {
       const unused = unusedAutoDelete(state, next.vhost, source);
       if (unused !== null) doomed.push(unused);
     }
-    state.remove('exchanges', next);
   }
 }
 
 /** Removes every binding to a destination that goes away. Returns the sources of them. */
-export function removeBindingsTo(
+export function* removeBindingsTo(
   state: MetadataState,
   vhost: string,
   kind: 'queue' | 'exchange',
   destination: string,
-): Set<string> {
+): Generator<undefined, Set<string>, undefined> {
   const sources = new Set<string>();
-  for (const binding of [...state.bindingsTo(vhost, kind, destination)]) {
+  for (const binding of state.bindingsTo(vhost, kind, destination)) {
     sources.add(binding.source);
     state.remove('bindings', binding);
+    yield;
   }
   return sources;
 }
 
 /** To be called for an exchange that has just lost a binding: it goes if it was to go with its last one. */
-export function removeIfUnused(state: MetadataState, vhost: string, name: string): void {
+export function* removeIfUnused(state: MetadataState, vhost: string, name: string): Removal {
   const exchange = unusedAutoDelete(state, vhost, name);
-  if (exchange !== null) removeExchange(state, exchange);
+  if (exchange !== null) yield* removeExchange(state, exchange);
 }
 
 function unusedAutoDelete(state: MetadataState, vhost: string, name: string): ExchangeDefinition | null {

@@ -9,15 +9,18 @@
  * Source: behaviours 76 (exclusive), 59 (auto-delete exchanges), 146 (limit).
  */
 import { removeBindingsTo, removeIfUnused } from './apply-exchange.ts';
+import type { Removal } from './apply-removal.ts';
 import { vhostText } from './apply-vhost.ts';
-import type { CommandReply } from './commands.ts';
+import type { CommandReply, Placement } from './commands.ts';
 import { type QueueDefinition, rowKey } from './definitions.ts';
+import { isUp } from './election.ts';
 import type { MetadataState } from './state.ts';
 
 export function declareQueue(
   state: MetadataState,
   queue: QueueDefinition,
   nodeId: string,
+  placement: Placement | null,
   index: number,
 ): CommandReply {
   const vhost = state.get('vhosts', queue.vhost);
@@ -32,8 +35,28 @@ export function declareQueue(
   if (ended !== null) return { type: 'refused', reason: ended };
   const id = Math.max(index, state.lastQueueId + 1);
   state.lastQueueId = id;
-  state.put('queues', { ...queue, id, leader: nodeId, epoch: 1 });
+  const { leader, replication } = placed(state, placement, nodeId);
+  state.put('queues', { ...queue, id, leader, epoch: 1, replication });
   return { type: 'created', index: id };
+}
+
+/** The record a queue begins with: it is empty, so whoever is up holds all of it. */
+function placed(
+  state: MetadataState,
+  placement: Placement | null,
+  nodeId: string,
+): Pick<QueueDefinition, 'leader' | 'replication'> {
+  const members = placement?.replicas.filter((id, i, all) => isUp(state, id) && all.indexOf(id) === i) ?? [];
+  // Whoever was to have a copy is gone meanwhile: it begins where it was declared.
+  if (placement === null || members.length === 0) return { leader: nodeId, replication: null };
+  const { minInSync, promoteOnFailure } = placement;
+  const replicas = placement.replicas
+    .filter((id, i, all) => state.get('nodes', id) !== null && all.indexOf(id) === i)
+    .map((id) => ({ nodeId: id, assignment: 1 }));
+  return {
+    leader: members[0]!,
+    replication: { version: 1, replicas, inSync: members, marked: [], minInSync, promoteOnFailure },
+  };
 }
 
 /** A declare that was on its way when its node restarted must not leave a queue behind that nothing ends. */
@@ -46,23 +69,27 @@ function endedOwner(state: MetadataState, queue: QueueDefinition): string | null
 }
 
 /** @param id null: whatever queue has that name now. */
-export function deleteQueue(state: MetadataState, vhost: string, name: string, id: number | null): CommandReply {
+export function deleteQueue(
+  state: MetadataState,
+  vhost: string,
+  name: string,
+  id: number | null,
+): Removal | CommandReply {
   const queue = state.get('queues', rowKey(vhost, name));
   if (queue === null || (id !== null && queue.id !== id)) {
     return { type: 'not-found', what: `queue '${name}' in vhost '${vhost}'` };
   }
-  removeQueue(state, queue);
-  return { type: 'ok' };
+  return removeQueue(state, queue);
 }
 
-export function endConnection(state: MetadataState, nodeId: string, connectionId: string): CommandReply {
-  for (const queue of state.queuesByConnection.list(rowKey(nodeId, connectionId))) removeQueue(state, queue);
-  return { type: 'ok' };
+export function* endConnection(state: MetadataState, nodeId: string, connectionId: string): Removal {
+  for (const queue of state.queuesByConnection.rows(rowKey(nodeId, connectionId))) yield* removeQueue(state, queue);
 }
 
 /** With its bindings, and the auto-delete exchanges that lose their last one. */
-export function removeQueue(state: MetadataState, queue: QueueDefinition): void {
-  const sources = removeBindingsTo(state, queue.vhost, 'queue', queue.name);
+export function* removeQueue(state: MetadataState, queue: QueueDefinition): Removal {
+  const sources = yield* removeBindingsTo(state, queue.vhost, 'queue', queue.name);
   state.remove('queues', queue);
-  for (const source of sources) removeIfUnused(state, queue.vhost, source);
+  yield;
+  for (const source of sources) yield* removeIfUnused(state, queue.vhost, source);
 }

@@ -4,8 +4,9 @@
  *
  * Source: behaviour 45 (predeclared exchanges), 149 (deletion).
  */
+import type { Removal } from './apply-removal.ts';
 import type { CommandReply } from './commands.ts';
-import type { ExchangeDefinition, VhostDefinition } from './definitions.ts';
+import type { ExchangeDefinition, MetadataTables, TableName, VhostDefinition } from './definitions.ts';
 import type { MetadataState } from './state.ts';
 
 interface PredeclaredExchange {
@@ -49,21 +50,32 @@ function predeclared(vhost: string, exchange: PredeclaredExchange): ExchangeDefi
 }
 
 /** Bindings first, then what they bound, so that a listener never sees a binding without its ends. */
-export function deleteVhost(state: MetadataState, name: string): CommandReply {
+export function deleteVhost(state: MetadataState, name: string): Removal | CommandReply {
   const vhost = state.get('vhosts', name);
   if (vhost === null) return { type: 'not-found', what: vhostText(name) };
-  for (const exchange of state.exchangesByVhost.list(name)) {
-    for (const binding of [...state.bindingsFrom(name, exchange.name)]) state.remove('bindings', binding);
+  return removeVhost(state, vhost);
+}
+
+function* removeVhost(state: MetadataState, vhost: VhostDefinition): Removal {
+  const { name } = vhost;
+  for (const exchange of state.exchangesByVhost.rows(name)) {
+    yield* removeRows(state, 'bindings', state.bindingsFrom(name, exchange.name));
   }
-  for (const queue of state.queuesByVhost.list(name)) state.remove('queues', queue);
-  for (const exchange of state.exchangesByVhost.list(name)) state.remove('exchanges', exchange);
-  for (const policy of state.policiesByVhost.list(name)) state.remove('policies', policy);
-  for (const policy of state.operatorPoliciesByVhost.list(name)) state.remove('operatorPolicies', policy);
-  for (const parameter of state.parametersByVhost.list(name)) state.remove('parameters', parameter);
-  for (const permission of state.permissionsByVhost.list(name)) state.remove('permissions', permission);
-  for (const permission of state.topicPermissionsByVhost.list(name)) state.remove('topicPermissions', permission);
+  yield* removeRows(state, 'queues', state.queuesByVhost.rows(name));
+  yield* removeRows(state, 'exchanges', state.exchangesByVhost.rows(name));
+  yield* removeRows(state, 'policies', state.policiesByVhost.rows(name));
+  yield* removeRows(state, 'operatorPolicies', state.operatorPoliciesByVhost.rows(name));
+  yield* removeRows(state, 'parameters', state.parametersByVhost.rows(name));
+  yield* removeRows(state, 'permissions', state.permissionsByVhost.rows(name));
+  yield* removeRows(state, 'topicPermissions', state.topicPermissionsByVhost.rows(name));
   state.remove('vhosts', vhost);
-  return { type: 'ok' };
+}
+
+function* removeRows<T extends TableName>(state: MetadataState, table: T, rows: Iterable<MetadataTables[T]>): Removal {
+  for (const row of rows) {
+    state.remove(table, row);
+    yield;
+  }
 }
 
 export function vhostText(name: string): string {

@@ -4,8 +4,8 @@
  *
  * A command that can't be done is answered, never thrown: it is in the log for
  * good, and a node that could not get past it could never start again.
- * Commands of many parts are applied in steps, see `BatchApplication`; `apply`
- * runs all steps at once.
+ * Commands of many parts, and those that remove much, are applied in steps, see
+ * `BatchApplication` and `RemovalApplication`; `apply` runs all steps at once.
  *
  * Source: KRaft's controller (decide, record, replay), docs/architecture.
  */
@@ -13,9 +13,11 @@
 import { BatchApplication, type SimpleCommand } from './apply-batch.ts';
 import { declareBinding, deleteBinding } from './apply-binding.ts';
 import { declareExchange, deleteExchange } from './apply-exchange.ts';
-import { registerNode } from './apply-node.ts';
+import { nodeDown, nodeUp, registerNode, removeNode } from './apply-node.ts';
 import { deleteParameter, deletePolicy, putParameter, putPolicy } from './apply-policy.ts';
 import { declareQueue, deleteQueue, endConnection } from './apply-queue.ts';
+import { type Removal, RemovalApplication, removeAtOnce } from './apply-removal.ts';
+import { alterInSync, moveLeader, promoteReplica, setReplicas } from './apply-replication.ts';
 import {
   deletePermission,
   deleteTopicPermission,
@@ -38,8 +40,17 @@ export interface Applied {
   readonly changes: readonly Change[];
 }
 
-/** Begins `command`: what needs one step is done at once, what needs many comes back as their application. */
-export function begin(state: MetadataState, command: Command, index: number): Applied | BatchApplication {
+/** Rows that one command removes in one go. */
+export const ROWS_AT_ONCE_MAX = 100;
+
+/** What needs many steps. */
+export type SteppedApplication = BatchApplication | RemovalApplication;
+
+/**
+ * Begins `command`: what needs one step is done at once, what needs many comes back as their application, the first of
+ * which may be done.
+ */
+export function begin(state: MetadataState, command: Command, index: number): Applied | SteppedApplication {
   const wrong = whatIsWrong(command);
   if (wrong !== null) return refusedWith(wrong);
   switch (command.type) {
@@ -61,6 +72,12 @@ export function begin(state: MetadataState, command: Command, index: number): Ap
         changes: [],
       };
     }
+    case 'delete-vhost':
+    case 'delete-exchange':
+    case 'delete-queue':
+    case 'delete-binding':
+    case 'end-connection':
+      return beginRemoval(state, removalOf(state, command));
     default:
       return { reply: applySimple(state, command, index), changes: state.takeChanges() };
   }
@@ -69,21 +86,55 @@ export function begin(state: MetadataState, command: Command, index: number): Ap
 /** Applies `command` as a whole. */
 export function apply(state: MetadataState, command: Command, index: number): Applied {
   const begun = begin(state, command, index);
-  if (!(begun instanceof BatchApplication)) return begun;
+  if (!isStepped(begun)) return begun;
   while (!begun.step(1000)) {
     // all at once
   }
   return begun.applied;
 }
 
+export function isStepped(begun: Applied | SteppedApplication): begun is SteppedApplication {
+  return begun instanceof BatchApplication || begun instanceof RemovalApplication;
+}
+
+type RemovingCommand = Extract<
+  SimpleCommand,
+  { type: 'delete-vhost' | 'delete-exchange' | 'delete-queue' | 'delete-binding' | 'end-connection' }
+>;
+
+function beginRemoval(state: MetadataState, answer: Removal | CommandReply): Applied | RemovalApplication {
+  if ('type' in answer) return { reply: answer, changes: [] };
+  const application = new RemovalApplication(state, answer);
+  return application.step(ROWS_AT_ONCE_MAX) ? application.applied : application;
+}
+
+function removalOf(state: MetadataState, command: RemovingCommand): Removal | CommandReply {
+  switch (command.type) {
+    case 'delete-vhost':
+      return deleteVhost(state, command.name);
+    case 'delete-exchange':
+      return deleteExchange(state, command.vhost, command.name, { ifUnused: command.ifUnused });
+    case 'delete-queue':
+      return deleteQueue(state, command.vhost, command.name, command.id);
+    case 'delete-binding':
+      return deleteBinding(state, command.binding);
+    case 'end-connection':
+      return endConnection(state, command.nodeId, command.connectionId);
+  }
+}
+
 function applySimple(state: MetadataState, command: SimpleCommand, index: number): CommandReply {
   switch (command.type) {
     case 'register-node':
       return registerNode(state, command.node, index);
+    case 'node-down':
+      return nodeDown(state, command.nodeId, command.incarnation);
+    case 'node-up':
+      return nodeUp(state, command.nodeId, command.incarnation);
+    case 'remove-node':
+      return removeNode(state, command.nodeId);
     case 'put-vhost':
       return putVhost(state, command.vhost, index);
-    case 'delete-vhost':
-      return deleteVhost(state, command.name);
     case 'put-user':
       return putUser(state, command.user, command.mode, index);
     case 'delete-user':
@@ -98,18 +149,24 @@ function applySimple(state: MetadataState, command: SimpleCommand, index: number
       return deleteTopicPermission(state, command.user, command.vhost, command.exchange);
     case 'declare-exchange':
       return declareExchange(state, command.exchange, index);
-    case 'delete-exchange':
-      return deleteExchange(state, command.vhost, command.name, { ifUnused: command.ifUnused });
     case 'declare-queue':
-      return declareQueue(state, command.queue, command.nodeId, index);
-    case 'delete-queue':
-      return deleteQueue(state, command.vhost, command.name, command.id);
-    case 'end-connection':
-      return endConnection(state, command.nodeId, command.connectionId);
+      return declareQueue(state, command.queue, command.nodeId, command.placement ?? null, index);
+    case 'alter-in-sync':
+      return alterInSync(state, command);
+    case 'set-replicas':
+      return setReplicas(state, command);
+    case 'move-leader':
+      return moveLeader(state, command);
+    case 'promote-replica':
+      return promoteReplica(state, command);
     case 'declare-binding':
       return declareBinding(state, command.binding, index);
+    case 'delete-vhost':
+    case 'delete-exchange':
+    case 'delete-queue':
     case 'delete-binding':
-      return deleteBinding(state, command.binding);
+    case 'end-connection':
+      return removeAtOnce(removalOf(state, command));
     case 'put-policy':
       return putPolicy(state, command.policy, command.isOperator, index);
     case 'delete-policy':

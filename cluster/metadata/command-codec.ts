@@ -8,11 +8,17 @@ import { fromJson, toJson } from './json-text.ts';
 
 const COMMAND_VERSION = '1';
 
-/** (node, incarnation, number) names a proposal once and for all. */
+/** (node, incarnation, number) names an attempt to change something once and for all. */
 export interface Proposal {
   readonly nodeId: string;
   readonly incarnation: number;
   readonly number: number;
+  /**
+   * Raft's term in which alone it takes effect: in the log of a later term it is void. So whoever sees that a later term
+   * has begun knows that an attempt of an earlier one that has not come by now never will, and may try again: nothing is
+   * ever applied twice. Absent (earlier releases): any.
+   */
+  readonly term?: number;
   readonly command: Command;
 }
 
@@ -27,4 +33,9 @@ export function decodeProposal(text: string): Proposal {
   }
   // The command inside may be of a type that only a later release knows: `apply` checks its form and answers.
   return fromJson(text.slice(COMMAND_VERSION.length)) as Proposal;
+}
+
+/** An attempt of another term was superseded, whatever became of it: it must not be applied. */
+export function isVoid(proposal: Proposal, term: number): boolean {
+  return proposal.term !== undefined && proposal.term !== term;
 }

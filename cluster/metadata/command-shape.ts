@@ -17,7 +17,17 @@ type Kind =
   | 'any'
   | 'commands'
   | Shape;
-type Shape = { readonly fields: Readonly<Record<string, Kind>>; readonly isNullable?: true } | Choice;
+type Shape =
+  | {
+      readonly fields: Readonly<Record<string, Kind>>;
+      readonly isNullable?: true;
+      /** Commands of earlier releases don't have it. */
+      readonly isOptional?: true;
+    }
+  | Choice
+  | ListShape;
+/** A list of objects. */
+type ListShape = { readonly itemFields: Readonly<Record<string, Kind>> };
 type Choice = { readonly oneOf: readonly string[] };
 
 const OWNER: Shape = { fields: { nodeId: 'text', incarnation: 'int', connectionId: 'text|null' }, isNullable: true };
@@ -88,11 +98,21 @@ const BINDING: Shape = {
 const POLICY: Shape = {
   fields: { vhost: 'text', name: 'text', pattern: 'text', applyTo: 'text', definition: 'object', priority: 'int' },
 };
+const QUEUE_REF: Shape = { fields: { vhost: 'text', name: 'text', id: 'int' } };
+const PROMOTE_ON_FAILURE: Choice = { oneOf: ['when-synced', 'always'] };
+const PLACEMENT: Shape = {
+  fields: { replicas: 'texts', minInSync: 'int', promoteOnFailure: PROMOTE_ON_FAILURE },
+  isNullable: true,
+  isOptional: true,
+};
 const PARAMETER: Shape = { fields: { component: 'text', vhost: 'text', name: 'text', value: 'any' } };
 
 const COMMANDS: ReadonlyMap<string, Readonly<Record<string, Kind>>> = new Map<string, Readonly<Record<string, Kind>>>([
   ['found-cluster', { clusterId: 'text', name: 'text', defaults: 'commands' }],
   ['register-node', { node: NODE }],
+  ['node-down', { nodeId: 'text', incarnation: 'int' }],
+  ['node-up', { nodeId: 'text', incarnation: 'int' }],
+  ['remove-node', { nodeId: 'text' }],
   ['put-vhost', { vhost: VHOST }],
   ['delete-vhost', { name: 'text' }],
   ['put-user', { user: USER, mode: { oneOf: ['create', 'update', 'put'] } }],
@@ -103,7 +123,30 @@ const COMMANDS: ReadonlyMap<string, Readonly<Record<string, Kind>>> = new Map<st
   ['delete-topic-permission', { user: 'text', vhost: 'text', exchange: 'text|null' }],
   ['declare-exchange', { exchange: EXCHANGE }],
   ['delete-exchange', { vhost: 'text', name: 'text', ifUnused: 'flag' }],
-  ['declare-queue', { queue: QUEUE, nodeId: 'text' }],
+  ['declare-queue', { queue: QUEUE, nodeId: 'text', placement: PLACEMENT }],
+  [
+    'alter-in-sync',
+    {
+      queue: QUEUE_REF,
+      epoch: 'int',
+      version: 'int',
+      inSync: 'texts',
+      marked: 'texts',
+      added: { itemFields: { nodeId: 'text', incarnation: 'int', assignment: 'int' } },
+    },
+  ],
+  [
+    'set-replicas',
+    {
+      queue: QUEUE_REF,
+      version: 'int',
+      replicas: 'texts',
+      minInSync: 'int',
+      promoteOnFailure: PROMOTE_ON_FAILURE,
+    },
+  ],
+  ['move-leader', { queue: QUEUE_REF, epoch: 'int', version: 'int', to: 'text' }],
+  ['promote-replica', { queue: QUEUE_REF, epoch: 'int', version: 'int', to: 'text', incarnation: 'int' }],
   ['delete-queue', { vhost: 'text', name: 'text', id: 'int|null' }],
   ['end-connection', { nodeId: 'text', connectionId: 'text' }],
   ['declare-binding', { binding: BINDING }],
@@ -157,9 +200,20 @@ function wrongValue(value: unknown, kind: Kind, path: string, depth: number): st
     const isKnown = typeof value === 'string' && kind.oneOf.includes(value);
     return isKnown ? null : `${path}: expected one of ${kind.oneOf.join(', ')}, got ${describe(value)}`;
   }
+  if ('itemFields' in kind) return wrongItems(value, kind, path, depth);
   if (value === null && kind.isNullable === true) return null;
+  if (value === undefined && kind.isOptional === true) return null;
   if (!isObject(value)) return `${path}: expected an object, got ${describe(value)}`;
   return wrongFields(value, kind.fields, `${path}.`, depth);
+}
+
+function wrongItems(value: unknown, { itemFields }: ListShape, path: string, depth: number): string | null {
+  if (!Array.isArray(value)) return `${path}: expected a list, got ${describe(value)}`;
+  for (const [i, item] of value.entries()) {
+    const wrong = wrongValue(item, { fields: itemFields }, `${path}[${i}]`, depth);
+    if (wrong !== null) return wrong;
+  }
+  return null;
 }
 
 function wrongCommands(value: unknown, path: string, depth: number): string | null {

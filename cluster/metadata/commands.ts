@@ -20,7 +20,66 @@ import type {
   VhostDefinition,
 } from './definitions.ts';
 
+/** A queue by name and id: declared again meanwhile it is another one. */
+export interface QueueRef {
+  readonly vhost: string;
+  readonly name: string;
+  readonly id: number;
+}
+
+/** Where a new queue goes, as its proposer has worked it out; null: on one node. Named are nodes, the leader first. */
+export interface Placement {
+  readonly replicas: readonly string[];
+  readonly minInSync: number;
+  readonly promoteOnFailure: 'when-synced' | 'always';
+}
+
+/** By the leader: who holds everything now. `epoch` and `version` are those it was decided on (rule 10). */
+export interface AlterInSync {
+  readonly type: 'alter-in-sync';
+  readonly queue: QueueRef;
+  readonly epoch: number;
+  readonly version: number;
+  readonly inSync: readonly string[];
+  /** Members that have restarted and are not complete yet: none that was not marked before. */
+  readonly marked: readonly string[];
+  /** Of each member that was not in the set, or was marked: the life and the assignment that answered (rules 12, 15). */
+  readonly added: readonly { readonly nodeId: string; readonly incarnation: number; readonly assignment: number }[];
+}
+
+/** By the controller, as policies and nodes change: who has a copy. `version` 0 for a queue without a record. */
+export interface SetReplicas {
+  readonly type: 'set-replicas';
+  readonly queue: QueueRef;
+  readonly version: number;
+  readonly replicas: readonly string[];
+  readonly minInSync: number;
+  readonly promoteOnFailure: 'when-synced' | 'always';
+}
+
+/** A handover in good order. */
+export interface MoveLeader {
+  readonly type: 'move-leader';
+  readonly queue: QueueRef;
+  readonly epoch: number;
+  readonly version: number;
+  readonly to: string;
+}
+
+/** By the controller, for a queue whose leadership is vacant: the best of those who reported (rules 37, 38). */
+export interface PromoteReplica {
+  readonly type: 'promote-replica';
+  readonly queue: QueueRef;
+  readonly epoch: number;
+  readonly version: number;
+  readonly to: string;
+  readonly incarnation: number;
+}
+
+export type ReplicationCommand = AlterInSync | SetReplicas | MoveLeader | PromoteReplica;
+
 export type Command =
+  | ReplicationCommand
   /** First command of a cluster's life: cluster id, default vhost with its exchanges, default user (only when the log is empty). */
   | {
       readonly type: 'found-cluster';
@@ -30,6 +89,11 @@ export type Command =
     }
   /** At each start, with a higher incarnation: ends what belonged to the former one, raises epochs of the queues it leads. */
   | { readonly type: 'register-node'; readonly node: NodeDefinition }
+  /** By the controller: that life of the node is held for dead, or is heard of again. */
+  | { readonly type: 'node-down'; readonly nodeId: string; readonly incarnation: number }
+  | { readonly type: 'node-up'; readonly nodeId: string; readonly incarnation: number }
+  /** It is no member any more and never will be again: what it owned and led goes or is led elsewhere. */
+  | { readonly type: 'remove-node'; readonly nodeId: string }
   /** Creates the vhost with its predeclared exchanges, or updates it. */
   | { readonly type: 'put-vhost'; readonly vhost: VhostDefinition }
   /** With everything in it: exchanges, queues, bindings, policies, permissions, parameters. */
@@ -49,8 +113,13 @@ export type Command =
   | { readonly type: 'declare-exchange'; readonly exchange: ExchangeDefinition }
   /** Deletes its bindings too, and exchanges that auto-delete because of it. */
   | { readonly type: 'delete-exchange'; readonly vhost: string; readonly name: string; readonly ifUnused: boolean }
-  /** id, leader and epoch of `queue` are ignored: apply gives them (leader = proposer's node). */
-  | { readonly type: 'declare-queue'; readonly queue: QueueDefinition; readonly nodeId: string }
+  /** id, leader, epoch and replication of `queue` are ignored: apply gives them (leader = `nodeId`, or the first of `placement`). */
+  | {
+      readonly type: 'declare-queue';
+      readonly queue: QueueDefinition;
+      readonly nodeId: string;
+      readonly placement?: Placement | null;
+    }
   /** By id when `id` is not null: a queue declared again meanwhile is another one. */
   | { readonly type: 'delete-queue'; readonly vhost: string; readonly name: string; readonly id: number | null }
   /** Exclusive queues of a connection that ended. */

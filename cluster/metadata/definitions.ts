@@ -70,6 +70,29 @@ export interface Owner {
   readonly connectionId: string | null;
 }
 
+/** One copy of a queue. */
+export interface ReplicaDefinition {
+  readonly nodeId: string;
+  /** Version of the record when it was added: dropped and added again it is another replica (rule 15). */
+  readonly assignment: number;
+}
+
+/** What the cluster has agreed on about the copies of one queue. */
+export interface QueueReplication {
+  /** +1 with each change of the queue's record, elections included (rule 10). */
+  readonly version: number;
+  /** Oldest first. */
+  readonly replicas: readonly ReplicaDefinition[];
+  /** Node ids: whoever holds everything that was confirmed. Only they may lead. */
+  readonly inSync: readonly string[];
+  /** Those of `inSync` that have restarted and may lack transient messages (rule 19). */
+  readonly marked: readonly string[];
+  /** The set does not shrink below this many disc members (rule 11). */
+  readonly minInSync: number;
+  /** What is done when no member of `inSync` is alive: wait for one, or promote what there is (rule 37). */
+  readonly promoteOnFailure: 'when-synced' | 'always';
+}
+
 /** Key: JSON.stringify([vhost, name]). */
 export interface QueueDefinition {
   /** Index of the command that declared it, or the next above that is free (queues of one batch): unique for ever. */
@@ -84,9 +107,14 @@ export interface QueueDefinition {
   readonly user: string;
   /** Null for durable, non-exclusive queues. */
   readonly owner: Owner | null;
-  /** Node id of the leader and the leader's epoch: +1 whenever the leadership changes or the leader registers again. */
+  /**
+   * Node id of the leader ('' while the leadership is vacant, rule 37) and the leader's epoch: +1 whenever the
+   * leadership changes or the leader registers again.
+   */
   readonly leader: string;
   readonly epoch: number;
+  /** Null: one replica, on `leader`, for ever. */
+  readonly replication: QueueReplication | null;
 }
 
 /** Key: JSON.stringify([vhost, source, kind, destination, routingKey, argumentsKey]). */
@@ -128,6 +156,10 @@ export interface NodeDefinition {
   /** Grows at each start. */
   readonly incarnation: number;
   readonly version: string;
+  /** False while the cluster holds it for dead. Given by apply; absent: up. */
+  readonly isUp?: boolean;
+  /** Index of the command that first registered it: the order in which nodes joined. Given by apply; absent: 0. */
+  readonly joinedAt?: number;
 }
 
 /** Every table of the metadata and what a row of it is. */

@@ -32,6 +32,8 @@ export interface EffectivePolicy {
   readonly tooComplex: readonly string[];
 }
 
+type Definition = Readonly<Record<string, unknown>>;
+
 interface CompiledPolicy {
   readonly policy: PolicyDefinition;
   /** Null: the pattern has an error, it matches nothing. */
@@ -51,7 +53,9 @@ const LOWER_WINS: ReadonlySet<string> = new Set([
 /** Where more is stricter. */
 const HIGHER_WINS: ReadonlySet<string> = new Set(['target-group-size']);
 /** Where there is no order, and the operator's word counts. */
-const OPERATOR_WINS: ReadonlySet<string> = new Set(['overflow', 'queue-version']);
+const OPERATOR_WINS: ReadonlySet<string> = new Set(['overflow', 'queue-version', 'ha-sync-mode']);
+/** The first that one of them names wins, with its own `ha-params`. */
+const MODES_BY_REACH: readonly unknown[] = ['all', 'exactly', 'nodes'];
 
 export class PolicyMatcher {
   private readonly policies: readonly CompiledPolicy[];
@@ -125,7 +129,28 @@ function merged(
   for (const [key, value] of Object.entries(operatorPolicy.definition)) {
     values.set(key, values.has(key) ? mergedValue(key, values.get(key), value) : value);
   }
+  if (values.has('ha-mode')) mergeMirroring(values, policy.definition, operatorPolicy.definition);
   return Object.fromEntries(values);
+}
+
+/** More copies win: a mode and its parameters belong together. */
+function mergeMirroring(values: Map<string, unknown>, policy: Definition, operatorPolicy: Definition): void {
+  const reach = ({ 'ha-mode': mode }: Definition): number => {
+    const place = MODES_BY_REACH.indexOf(mode);
+    return place < 0 ? MODES_BY_REACH.length : place;
+  };
+  const isSame = reach(policy) === reach(operatorPolicy);
+  const winner = reach(operatorPolicy) < reach(policy) ? operatorPolicy : policy;
+  values.set('ha-mode', winner['ha-mode']);
+  const params = isSame ? mergedParams(policy['ha-params'], operatorPolicy['ha-params']) : winner['ha-params'];
+  if (params === undefined) values.delete('ha-params');
+  else values.set('ha-params', params);
+}
+
+function mergedParams(params: unknown, operatorParams: unknown): unknown {
+  if (typeof params === 'number' && typeof operatorParams === 'number') return Math.max(params, operatorParams);
+  if (Array.isArray(params) && Array.isArray(operatorParams)) return [...new Set([...params, ...operatorParams])];
+  return params;
 }
 
 function mergedValue(key: string, value: unknown, operatorValue: unknown): unknown {

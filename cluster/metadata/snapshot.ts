@@ -98,7 +98,7 @@ function restorePart(parts: BatchParts, key: string, text: string): void {
 function restoreRow<T extends TableName>(state: MetadataState, table: T, key: string, text: string): void {
   try {
     // The text is our own, checked by the store's checksum; its key is checked below.
-    const row = fromJson(text) as MetadataTables[T];
+    const row = completed(table, fromJson(text)) as MetadataTables[T];
     if (keyOfRow(table, row) !== key) {
       throw new Error(`row ${key} of table ${table} holds the row ${keyOfRow(table, row)}`);
     }
@@ -108,6 +108,13 @@ function restoreRow<T extends TableName>(state: MetadataState, table: T, key: st
     if (error instanceof TypeError) throw new Error(`row ${key} of table ${table} is not one`, { cause: error });
     throw error;
   }
+}
+
+/** Rows of earlier releases know nothing of replicas. */
+function completed(table: TableName, row: unknown): unknown {
+  // At its end: a row is compared by its text, in the order in which it was made.
+  const isOld = table === 'queues' && typeof row === 'object' && row !== null && !('replication' in row);
+  return isOld ? { ...row, replication: null } : row;
 }
 
 /** Makes `state` what the rows of a snapshot say, and returns what that changed. Rows that are equal stay as they are. */

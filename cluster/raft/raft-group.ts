@@ -211,12 +211,44 @@ export class RaftGroup implements Flushable {
     return true;
   }
 
-  /** The message to `nodeId` (a snapshot or not) could not be sent. */
-  reportUnsent(nodeId: string, isSnapshot: boolean): void {
+  /** A message to `nodeId` could not be sent, or its link has ended: what was under way may be lost. */
+  reportUnreachable(nodeId: string): void {
     if (this.isStopped) return;
-    if (isSnapshot) this.inputs.pushReport(() => this.node.reportSnapshot(nodeId, SnapshotStatus.SnapshotFailure));
-    else this.inputs.pushReport(() => this.node.reportUnreachable(nodeId));
+    this.inputs.pushReport(() => this.node.reportUnreachable(nodeId));
     this.turn.markDirty(this);
+  }
+
+  /** What became of the snapshot sent to `nodeId`: the port sends it nothing more before it is told. */
+  reportSnapshot(nodeId: string, wasTaken: boolean): void {
+    if (this.isStopped) return;
+    const status = wasTaken ? SnapshotStatus.SnapshotFinish : SnapshotStatus.SnapshotFailure;
+    this.inputs.pushReport(() => this.node.reportSnapshot(nodeId, status));
+    this.turn.markDirty(this);
+  }
+
+  /**
+   * `leader` is gone: as a follower of it, lets the clock run on until `ticksLeft` are left to the election time-out.
+   * Members that give different numbers do not ask for votes at the same moment.
+   */
+  hurryElection(leader: string, ticksLeft: number): void {
+    if (this.isStopped) return;
+    this.inputs.hurry = { leader, ticksLeft };
+    this.turn.markDirty(this);
+  }
+
+  /** As leader: up to which index `nodeId` is known to have the log. 0: unknown. */
+  matchOf(nodeId: string): number {
+    if (this.node.raft.state !== StateType.StateLeader) return 0;
+    return this.node.status().progress.get(nodeId)?.match ?? 0;
+  }
+
+  /** Whether the last change of the members has been applied here. */
+  get isMembershipSettled(): boolean {
+    return this.node.raft.pendingConfIndex <= this.node.raft.raftLog.applied;
+  }
+
+  get membership(): Membership {
+    return this.log.membership;
   }
 
   get status(): RaftStatus {

@@ -7,12 +7,13 @@
  * before it and after it: nothing else may happen to the port between a
  * snapshot and the Ready that carries it.
  */
-import { Entry, Message, MessageType, type RawNode } from './port.ts';
+import { Entry, Message, MessageType, type RawNode, StateType } from './port.ts';
 
 /** Called when a proposal that had been taken could not be given to the log. */
 export type RefusedProposal = (reason: string) => void;
 
-const PROPOSALS_PER_ROUND = 1000;
+/** Some three milliseconds: the port prints each to JSON to weigh it. */
+const PROPOSALS_PER_ROUND = 250;
 const PROPOSAL_CHARS_PER_ROUND = 4 * 1024 * 1024;
 const MESSAGES_PER_ROUND = 256;
 /** Beyond it messages of peers are dropped, as a network may. */
@@ -32,6 +33,8 @@ export class RaftInputs {
   private chars = 0;
   private messages: Message[] = [];
   private reports: (() => void)[] = [];
+  /** See `RaftGroup.hurryElection`. */
+  hurry: { readonly leader: string; readonly ticksLeft: number } | null = null;
   /** Of the last round: all that it gave to the port were proposals that need not outlive the process. */
   isRoundShortLived = false;
 
@@ -79,10 +82,23 @@ export class RaftInputs {
   /** One round. What is left stays for the next. */
   run(node: RawNode, nodeId: string): void {
     this.isRoundShortLived = false;
-    const isOnlyProposals = this.ticks === 0 && this.messages.length === 0 && this.reports.length === 0;
+    const isOnlyProposals =
+      this.ticks === 0 && this.messages.length === 0 && this.reports.length === 0 && this.hurry === null;
     for (const report of this.reports.splice(0)) report();
     for (; this.ticks > 0; this.ticks--) node.tick();
-    if (this.runMessages(node)) this.runProposals(node, nodeId, isOnlyProposals);
+    if (!this.runMessages(node)) return;
+    if (this.messages.length === 0) this.runHurry(node);
+    this.runProposals(node, nodeId, isOnlyProposals);
+  }
+
+  /** Behind the messages: the last heartbeat of the leader may be among them. */
+  private runHurry(node: RawNode): void {
+    if (this.hurry === null) return;
+    const { leader, ticksLeft } = this.hurry;
+    this.hurry = null;
+    const { raft } = node;
+    if (raft.state !== StateType.StateFollower || raft.lead !== leader) return;
+    for (let left = raft.randomizedElectionTimeout - raft.electionElapsed; left > ticksLeft; left--) node.tick();
   }
 
   /** False when a snapshot ended the round. */

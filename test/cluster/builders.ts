@@ -65,6 +65,7 @@ export function queue(changes: Partial<QueueDefinition> = {}): QueueDefinition {
     owner: null,
     leader: '',
     epoch: 0,
+    replication: null,
     ...changes,
   };
 }

@@ -14,6 +14,7 @@ import {
   declareBinding,
   declareExchange,
   declareQueue,
+  deleteExchange,
   deleteQueue,
   NODE_ID,
   node,
@@ -367,6 +368,81 @@ test('a large batch is all there after a power failure at any moment, with the s
     assert.deepEqual([disk.rows.get('staged')?.size ?? 0, disk.rows.get('stagedMark')?.size ?? 0], [0, 0]);
     assert.equal(new Node(disk, 3).driver.view.queueCount('/'), 1501);
   }
+});
+
+test('a removal of many rows is told in slices, readers see what was told, and others wait behind it', async () => {
+  const { driver, told } = await started(new SimDisk());
+  const bindings = 2000;
+  await driver.propose({
+    type: 'batch',
+    commands: [
+      declareExchange(),
+      declareQueue(),
+      ...Array.from({ length: bindings }, (_, i) => declareBinding({ routingKey: `k${i}` })),
+    ],
+  });
+  const before = told.length;
+  let toldRows = 0;
+  const lefts: number[] = [];
+  driver.subscribe({
+    onChanges: (changes) => {
+      toldRows += changes.length;
+      const left = [...driver.view.bindingsFrom('/', 'x')].length;
+      assert.equal(left, Math.max(0, bindings - (toldRows - 1)), 'readers see what was told');
+      lefts.push(left);
+    },
+  });
+  const order: string[] = [];
+  const removal = driver.propose(deleteExchange('x')).then(() => order.push('deleted'));
+  const behind = driver.propose(declareExchange({ type: 'fanout' })).then(() => order.push('declared again'));
+  await Promise.all([removal, behind]);
+  assert.deepEqual(order, ['deleted', 'declared again']);
+  const slices = told.slice(before, -1);
+  assert.equal(slices[0]?.changes[0]?.table, 'exchanges', 'it routes nothing from then on');
+  assert.ok(slices.every(({ changes }) => changes.length <= 200));
+  assert.ok(slices.length >= 10, `${slices.length} slices`);
+  assert.equal(new Set(slices.map(({ index }) => index)).size, 1);
+  assert.equal(lefts.at(-1), 0);
+  assert.equal(driver.view.get('exchanges', rowKey('/', 'x'))?.type, 'fanout');
+});
+
+test('a removal of many rows is all done or not at all after a power failure at any moment', async () => {
+  const bindings = 1500;
+  const outcomes = new Set<boolean>();
+  for (let turns = 0; turns < 60; turns += 6) {
+    const disk = new SimDisk();
+    const first = await started(disk);
+    await first.driver.propose({
+      type: 'batch',
+      commands: [
+        declareExchange(),
+        declareQueue(),
+        ...Array.from({ length: bindings }, (_, i) => declareBinding({ routingKey: `k${i}` })),
+      ],
+    });
+    let isAnswered = false;
+    first.driver.propose(deleteExchange('x')).then(
+      () => {
+        isAnswered = true;
+      },
+      () => {},
+    );
+    while (first.driver.status?.committedIndex === first.driver.appliedIndex) await new Promise(setImmediate);
+    for (let i = 0; i < turns; i++) await new Promise(setImmediate);
+    first.kill();
+    await first.driver.stop();
+    disk.losePower(turns % 12 === 0 ? 0.7 : 0.999);
+    const second = await started(disk, 2);
+    const { view } = second.driver;
+    const isThere = view.get('exchanges', rowKey('/', 'x')) !== null;
+    assert.ok(!isThere || !isAnswered, `after ${turns} turns: it was answered`);
+    assert.equal(view.size('bindings'), isThere ? bindings : 0, `after ${turns} turns`);
+    assert.equal(view.queueCount('/'), 1);
+    outcomes.add(isThere);
+    second.kill();
+    await second.driver.stop();
+  }
+  assert.ok(outcomes.has(false), 'in some cases it was done');
 });
 
 test('an entry of a later release stops the node instead of being skipped', async () => {

@@ -33,6 +33,7 @@ const QUEUE: QueueDefinition = {
   owner: null,
   leader: 'n1',
   epoch: 1,
+  replication: null,
 };
 
 function binding(source: string, destinationKind: 'queue' | 'exchange', destination: string): BindingDefinition {

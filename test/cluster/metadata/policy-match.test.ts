@@ -92,3 +92,24 @@ test('a pattern that takes too many steps is left out and named; one with an err
   const found = matcher.effectivePolicy(classic('a'.repeat(255)));
   assert.deepEqual({ name: found.policy?.name, tooComplex: found.tooComplex }, { name: 'plain', tooComplex: ['wild'] });
 });
+
+test('of two wishes for copies the further reaching wins, with its own parameters', () => {
+  const all = { 'ha-mode': 'all' };
+  const exactly = (count: number) => ({ 'ha-mode': 'exactly', 'ha-params': count });
+  const nodes = (...names: readonly string[]) => ({ 'ha-mode': 'nodes', 'ha-params': names });
+  const cases = [
+    [all, exactly(2), all],
+    [exactly(2), all, all],
+    [nodes('a'), exactly(2), exactly(2)],
+    [exactly(3), nodes('a'), exactly(3)],
+    [exactly(2), exactly(5), exactly(5)],
+    [exactly(5), exactly(2), exactly(5)],
+    [nodes('a', 'b'), nodes('b', 'c'), nodes('a', 'b', 'c')],
+    [{}, exactly(2), exactly(2)],
+    [{ 'ha-sync-mode': 'manual' }, { 'ha-sync-mode': 'automatic' }, { 'ha-sync-mode': 'automatic' }],
+  ] as const;
+  for (const [user, operator, expected] of cases) {
+    const matcher = new PolicyMatcher([policy({ definition: user })], [policy({ name: 'op', definition: operator })]);
+    assert.deepEqual(matcher.effectivePolicy(classic('q')).definition, expected);
+  }
+});

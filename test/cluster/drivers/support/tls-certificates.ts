@@ -1,0 +1,98 @@
+/**
+ * Certificates for the tests of TLS between nodes: made once with openssl, of
+ * no use anywhere else, valid until 2126.
+ *
+ * `node` is good for 127.0.0.1 and localhost, `elsewhere` only for another host,
+ * `stranger` is of another authority.
+ */
+import type { PeerTls } from '../../../../cluster/drivers/peer/tls.ts';
+
+const ca = `-----BEGIN CERTIFICATE-----
+MIIBejCCASGgAwIBAgIUf+1mDA5lmowd3l9V7Qv2seqDZJ4wCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHdGVzdCBjYTAgFw0yNjExMjAyMDM5MTZaGA8yMTI2MTAyNzIw
+MzkxNlowEjEQMA4GA1UEAwwHdGVzdCBjYTBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABMuaD+/qO5H2ozxj6E7xLbb2lfhe/drxtAfYTHFkRlnIxAwQ5lVjsJJUjWWm
+GtftVOaiwZXXVLDQGS/MKiJ3356jUzBRMB0GA1UdDgQWBBTYV6aSKR4nKjpqVZRr
+Gt8DIgNbPzAfBgNVHSMEGDAWgBTYV6aSKR4nKjpqVZRrGt8DIgNbPzAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIEGlyQZ6pTKfx9Ite3YcXCM+sA+F
+6rI7MklKqfi3GxiQAiBrTGTxGn3W5lWuzlbuI9GkMYIvCJTZP93m2RZeCoiQCQ==
+-----END CERTIFICATE-----
+`;
+const otherCa = `-----BEGIN CERTIFICATE-----
+MIIBhjCCAS2gAwIBAgIUF295V7qzA15gSZ7imYTjcVNRyjQwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNdGVzdCBvdGhlci1jYTAgFw0yNjExMjAyMDM5MTZaGA8yMTI2
+MTAyNzIwMzkxNlowGDEWMBQGA1UEAwwNdGVzdCBvdGhlci1jYTBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABEio+nFarGyR0nhtbe1gQcBfRQwDeUiTGDN6YMfHS9uI
+alvLR1kUrJVEUAjwBimfKt+N5gvH+u0UncUoTHVUZwejUzBRMB0GA1UdDgQWBBRq
+tJzRON3/tMOc3ZJWC1PAcT2x9zAfBgNVHSMEGDAWgBRqtJzRON3/tMOc3ZJWC1PA
+cT2x9zAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIC7INfVLhwg+
+LOZZnSpE9hbLsxsAz4ZCwQux0XVA1pNwAiBncH0lunhZB37/4nmvzEkLuf+Tt7FU
+VIvfi0iAkkTFrQ==
+-----END CERTIFICATE-----
+`;
+const nodeCert = `-----BEGIN CERTIFICATE-----
+MIIBozCCAUigAwIBAgIUBboVcZnXIr/chHlBpYAR2tsCW/gwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHdGVzdCBjYTAgFw0yNjExMjAyMDM5MTZaGA8yMTI2MTAyNzIw
+MzkxNlowDzENMAsGA1UEAwwEbm9kZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IA
+BD3dmFmooo2s+svot2XCjKPkzT3pMXhJrh+4hfsqYV6RHhOJgeE9Q5uIaAC75wSv
+zyeued7Ypd8IH2ZB7TFBTB+jfTB7MBoGA1UdEQQTMBGHBH8AAAGCCWxvY2FsaG9z
+dDAdBgNVHSUEFjAUBggrBgEFBQcDAQYIKwYBBQUHAwIwHQYDVR0OBBYEFABQ4T3g
+IQZcX0zybOQIygQfqj+PMB8GA1UdIwQYMBaAFNhXppIpHicqOmpVlGsa3wMiA1s/
+MAoGCCqGSM49BAMCA0kAMEYCIQDfDAiqlqwqLHPpPNhms3xVNnKryMDhhobjrkXt
+LScdXQIhALrQHWMO4QPyu37rQPUOJoSQjdKzQ+1YYO9qYljutz00
+-----END CERTIFICATE-----
+`;
+const nodeKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgTi/GYuMwDn1xVnVh
+KJCUNzyT56JNp8x1ZF9FHfzi60ihRANCAAQ93ZhZqKKNrPrL6Ldlwoyj5M096TF4
+Sa4fuIX7KmFekR4TiYHhPUObiGgAu+cEr88nrnne2KXfCB9mQe0xQUwf
+-----END PRIVATE KEY-----
+`;
+const elsewhereCert = `-----BEGIN CERTIFICATE-----
+MIIBqTCCAU+gAwIBAgIUBboVcZnXIr/chHlBpYAR2tsCW/kwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHdGVzdCBjYTAgFw0yNjExMjAyMDM5MTdaGA8yMTI2MTAyNzIw
+MzkxN1owFDESMBAGA1UEAwwJZWxzZXdoZXJlMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEBw+I+ISFEYMMclYdMzteTLh+boc2ux20S4EqjwD49nx4lIwjqtP121IA
+f4CEjR6TxdlYxuxUHYsCbZqPtpYV0qN/MH0wHAYDVR0RBBUwE4IRZWxzZXdoZXJl
+LmV4YW1wbGUwHQYDVR0lBBYwFAYIKwYBBQUHAwEGCCsGAQUFBwMCMB0GA1UdDgQW
+BBT6vX7nAoPwpUMdIwTFJZU47WdXtDAfBgNVHSMEGDAWgBTYV6aSKR4nKjpqVZRr
+Gt8DIgNbPzAKBggqhkjOPQQDAgNIADBFAiBvuYrNpcs4iGgrEmrFQ4DegOIyeWEz
+4eIQHgaRu//oDQIhAKrBAe8znKraP/Yaj7KRr0EpJpUnZKsIWlY9E4NvkU24
+-----END CERTIFICATE-----
+`;
+const elsewhereKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgiBZFA3gwl8H+p+VH
+wShXm9qESa9LqRECyYnAP1CHU0ahRANCAAQHD4j4hIURgwxyVh0zO15MuH5uhza7
+HbRLgSqPAPj2fHiUjCOq0/XbUgB/gISNHpPF2VjG7FQdiwJtmo+2lhXS
+-----END PRIVATE KEY-----
+`;
+const strangerCert = `-----BEGIN CERTIFICATE-----
+MIIBqzCCAVKgAwIBAgIUHiYUI5v5yZ20YJKcCiVYOaqQB5wwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNdGVzdCBvdGhlci1jYTAgFw0yNjExMjAyMDM5MTdaGA8yMTI2
+MTAyNzIwMzkxN1owEzERMA8GA1UEAwwIc3RyYW5nZXIwWTATBgcqhkjOPQIBBggq
+hkjOPQMBBwNCAASJ2GSVhrqgXv6A6UIzLQEm8FkZQLEiBIPt8yIoSvs8kbY01gxQ
+q6vP7mcmi0khUnXnj4oHWhOS+mXhQ9/dKQkjo30wezAaBgNVHREEEzARhwR/AAAB
+gglsb2NhbGhvc3QwHQYDVR0lBBYwFAYIKwYBBQUHAwEGCCsGAQUFBwMCMB0GA1Ud
+DgQWBBRJwj/nVHDAhR34qCKKHXupjIqHODAfBgNVHSMEGDAWgBRqtJzRON3/tMOc
+3ZJWC1PAcT2x9zAKBggqhkjOPQQDAgNHADBEAiB5IB4pN+IUIoyG8IZGMzbHigGK
+jOVlc9szasqz1F7GkgIgQZ+4ZL+ek0MlanUfRM+MeDjQxc6KrII6ssDP0md7PnI=
+-----END CERTIFICATE-----
+`;
+const strangerKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgxlZkD57WFNvqCn25
+iWuJXQiLVgnLrv5XiLlTr/E0EFuhRANCAASJ2GSVhrqgXv6A6UIzLQEm8FkZQLEi
+BIPt8yIoSvs8kbY01gxQq6vP7mcmi0khUnXnj4oHWhOS+mXhQ9/dKQkj
+-----END PRIVATE KEY-----
+`;
+
+function tlsOf(authority: string, cert: string, key: string): PeerTls {
+  return { ca: Buffer.from(authority), cert: Buffer.from(cert), key: Buffer.from(key) };
+}
+
+export const certificates = {
+  node: tlsOf(ca, nodeCert, nodeKey),
+  elsewhere: tlsOf(ca, elsewhereCert, elsewhereKey),
+  stranger: tlsOf(otherCa, strangerCert, strangerKey),
+  /** Believes the right authority, shows a certificate of another. */
+  impostor: tlsOf(ca, strangerCert, strangerKey),
+};
