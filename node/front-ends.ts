@@ -8,16 +8,21 @@
 import type { MetadataView } from '../cluster/metadata-client.ts';
 import type { Access } from './access/access.ts';
 import type { ListenerStatus } from './admin/operations.ts';
+import { memoryLimits } from './alarms/memory-monitor.ts';
+import { totalMemoryBytes } from './alarms/total-memory.ts';
 import type { Broker } from './broker/broker.ts';
 import type { ListenAddress } from './config/values.ts';
 import type { NodeOptions } from './node-options.ts';
 import { StartError } from './node-options.ts';
+import { InputTurn } from './protocols/amqp091/input-turn.ts';
 import { BufferPool } from './protocols/buffer-pool.ts';
+import { Endings } from './protocols/endings.ts';
 import type { FrontEndContext } from './protocols/front-end-context.ts';
 import { HANDSHAKES_MAX, Handshakes } from './protocols/handshakes.ts';
 import { Listener, ListenFault } from './protocols/listener.ts';
 import { protocols } from './protocols/registry.ts';
 import { SystemTimers } from './protocols/timers.ts';
+import { UnfinishedContents, unfinishedBytesMax } from './protocols/unfinished-contents.ts';
 import { warrenVersion } from './version.ts';
 
 /** RabbitMQ's text of connection.close at a stop (behaviour 149). */
@@ -28,12 +33,14 @@ const CLOSE_MS_MAX = 3000;
 export class FrontEnds {
   private readonly listeners: readonly Listener[];
   private readonly broker: Broker;
+  private readonly endings: Endings;
   /** Shown in `status`; set when the admin service listens. */
   adminPort: number | null = null;
 
-  private constructor(listeners: readonly Listener[], broker: Broker) {
+  private constructor(listeners: readonly Listener[], broker: Broker, endings: Endings) {
     this.listeners = listeners;
     this.broker = broker;
+    this.endings = endings;
   }
 
   /** @throws StartError */
@@ -53,7 +60,7 @@ export class FrontEnds {
         log.warn(`${error.message}: AMQP is not served there; ${hintOf(address)}`);
       }
     }
-    return new FrontEnds(listeners, broker);
+    return new FrontEnds(listeners, broker, context.endings);
   }
 
   /** The first AMQP port, null when none is open. */
@@ -84,18 +91,22 @@ export class FrontEnds {
     const { connections, clock } = this.broker;
     for (const connection of [...connections.all()]) connection.close(SHUTDOWN_TEXT);
     const until = clock.monotonicMs() + CLOSE_MS_MAX;
-    while (connections.count > 0 && clock.monotonicMs() < until) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (connections.count + this.endings.count > 0 && clock.monotonicMs() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 }
 
 function contextOf(options: NodeOptions, broker: Broker, access: Access, view: MetadataView): FrontEndContext {
   const { config, log } = options;
   const values = config.values;
+  const { limitBytes } = memoryLimits(values.memoryWatermark, totalMemoryBytes());
+  const timers = new SystemTimers();
   return {
     broker,
     access,
-    timers: new SystemTimers(),
-    buffers: new BufferPool(),
+    timers,
+    buffers: new BufferPool(timers),
     settings: {
       frameMax: values.frameMax,
       initialFrameMax: values.initialFrameMax,
@@ -115,6 +126,11 @@ function contextOf(options: NodeOptions, broker: Broker, access: Access, view: M
     handshakes: new Handshakes(HANDSHAKES_MAX, (max) => {
       log.warn(`${max} connections have not logged in yet: the oldest of them are closed for new ones`);
     }),
+    endings: new Endings(broker.turn),
+    inputTurn: new InputTurn(broker.turn, broker.clock),
+    unfinished: new UnfinishedContents(
+      unfinishedBytesMax(values.unfinishedContentBytes, limitBytes, values.maxMessageBytes),
+    ),
   };
 }
 

@@ -9,16 +9,21 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { MetadataDriver } from '../cluster/drivers/metadata-driver.ts';
+import type { NodeDefinition } from '../cluster/metadata/definitions.ts';
 import type { MetadataClient } from '../cluster/metadata-client.ts';
+import type { PeerNetwork } from '../cluster/peer-network.ts';
 import { TurnQueue } from '../proto/base/turn-queue.ts';
 import { InternalAccess } from './access/internal-access.ts';
 import { AdminListener } from './admin/admin-listener.ts';
 import { MetadataDefinitionOperations } from './admin/definitions.ts';
 import { adminOperations } from './admin/node-operations.ts';
+import type { ClusterPeers } from './admin/peers/cluster-operations.ts';
 import { NodeAlarms } from './alarms/node-alarms.ts';
 import { Broker } from './broker/broker.ts';
 import { createQueue } from './broker/queue/registry.ts';
+import { RemotePeers } from './broker/remote/remote-peers.ts';
 import { BrokerClock } from './broker-clock.ts';
+import { clusterSettingsOf } from './cluster-settings.ts';
 import type { NodeConfig } from './config/config.ts';
 import { foundingOf } from './founding.ts';
 import { FrontEnds } from './front-ends.ts';
@@ -66,8 +71,12 @@ export class WarrenNode implements RunningNode {
       const { name, warning } = resolveNodeName(values.nodeName, stores.dataDir, options.hostName);
       if (warning !== null) log.warn(warning);
 
-      const metadata = await startMetadata(options, stores, turn, name);
-      stopParts.push(() => metadata.stop());
+      const agreement = await openAgreement(options, stores, turn, name);
+      const { metadata, network } = agreement;
+      stopParts.push(() => agreement.stop());
+      const remote = network === null ? null : new RemotePeers(network, turn);
+      const peers = agreement.peers();
+      await agreement.begin();
 
       const onNote = (text: string): void => log.info(text);
       const access = new InternalAccess(metadata.view, {
@@ -91,6 +100,7 @@ export class WarrenNode implements RunningNode {
         nodeId: stores.nodeId,
         nodeName: name,
         incarnation: stores.incarnation,
+        remote,
         limits: { windowBytesMax: values.queueWindowBytes, unwrittenBytesMax: values.queueUnwrittenBytes },
         random: randomBytes,
         wake: brokerClock.wake,
@@ -110,7 +120,17 @@ export class WarrenNode implements RunningNode {
 
       const ports: { amqp: number | null; admin: number | null } = { amqp: frontEnds.amqpPort, admin: null };
       let cookieFile: string | null = null;
-      const operations = adminOperations({ options, name, metadata, broker, stores, alarms, frontEnds });
+      const operations = adminOperations({
+        options,
+        name,
+        metadata,
+        broker,
+        stores,
+        alarms,
+        frontEnds,
+        policies,
+        peers,
+      });
       if (options.isAdminOn) {
         const admin = await AdminListener.start(options, frontEnds.amqpPort, operations);
         stopParts.push(() => admin.stop());
@@ -134,21 +154,47 @@ async function stopAll(stopParts: StopPart[]): Promise<void> {
   for (let stop = stopParts.pop(); stop !== undefined; stop = stopParts.pop()) await stop();
 }
 
-async function startMetadata(
+/** The metadata, and the way to other nodes where there are any. */
+interface Agreement {
+  readonly metadata: MetadataDriver;
+  readonly network: PeerNetwork | null;
+  /** What operators ask of other nodes; null where there are none. Called once, before `begin`. */
+  peers(): ClusterPeers | null;
+  /** Resolves when this node is registered. Nothing is heard of other nodes before it is called. */
+  begin(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function openAgreement(
   options: NodeOptions,
   stores: NodeStores,
   turn: TurnQueue,
   name: string,
-): Promise<MetadataDriver> {
+): Promise<Agreement> {
   const { config, log } = options;
-  const driver = new MetadataDriver({
-    node: {
-      nodeId: stores.nodeId,
-      name,
-      kind: config.values.isEphemeral ? 'ram' : 'disc',
-      incarnation: stores.incarnation,
-      version: warrenVersion,
-    },
+  const node: NodeDefinition = {
+    nodeId: stores.nodeId,
+    name,
+    kind: config.values.isEphemeral ? 'ram' : 'disc',
+    incarnation: stores.incarnation,
+    version: warrenVersion,
+  };
+  const settings = clusterSettingsOf(config.values, name);
+  if (settings !== null) {
+    const { ClusterNode } = await import('./cluster-node.ts');
+    const cluster = await ClusterNode.open({ options, settings, stores, turn, node, random: randomBytes });
+    const { metadata } = cluster.member;
+    stores.tellRaftFaults(metadata);
+    return {
+      metadata,
+      network: cluster.links,
+      peers: () => cluster.peers(),
+      begin: () => cluster.begin(settings),
+      stop: () => cluster.stop(),
+    };
+  }
+  const metadata = new MetadataDriver({
+    node,
     founding: foundingOf(config.values, name, randomBytes),
     store: stores.raft,
     turn,
@@ -157,14 +203,12 @@ async function startMetadata(
     events: {
       onFatal: (error) => options.onFatal(error),
       onLeader: (leader, term) => log.debug('metadata leader', { leader, term }),
-      // A cluster of one has no peers; the links to others will carry them.
-      onMessage: () => {},
+      onMessage: () => {}, // nobody is there to get it
       log: (line) => log.debug(line.text, { raft: line.level }),
     },
   });
-  stores.tellRaftFaults(driver);
-  await driver.start();
-  return driver;
+  stores.tellRaftFaults(metadata);
+  return { metadata, network: null, peers: () => null, begin: () => metadata.start(), stop: () => metadata.stop() };
 }
 
 /** `load_definitions`: at each start, all of it or nothing. */

@@ -4,7 +4,11 @@
  * that vhost changes.
  */
 import type { Change, ExchangeDefinition, PolicyDefinition, QueueDefinition } from '../cluster/metadata/definitions.ts';
-import { PolicyMatcher, type PolicySubject } from '../cluster/metadata/policy-match.ts';
+import {
+  type EffectivePolicy as MatchedPolicies,
+  PolicyMatcher,
+  type PolicySubject,
+} from '../cluster/metadata/policy-match.ts';
 import type { MetadataListener, MetadataView } from '../cluster/metadata-client.ts';
 import type { PolicySource } from './broker/policies.ts';
 import type { EffectivePolicy } from './broker/queue/live-queue.ts';
@@ -37,6 +41,15 @@ export class MetadataPolicySource implements PolicySource, MetadataListener {
 
   ofExchange(definition: ExchangeDefinition): EffectivePolicy {
     return this.find(definition.vhost, { kind: 'exchange', name: definition.name });
+  }
+
+  /** For people: which policies these are, and what they say together. */
+  namesOfQueue({ vhost, type, name }: QueueDefinition): MatchedPolicies {
+    return this.matcher(vhost).effectivePolicy({ kind: 'queue', type, name });
+  }
+
+  namesOfExchange({ vhost, name }: ExchangeDefinition): MatchedPolicies {
+    return this.matcher(vhost).effectivePolicy({ kind: 'exchange', name });
   }
 
   private find(vhost: string, subject: PolicySubject): EffectivePolicy {

@@ -194,11 +194,11 @@ function answer(callback: sendUnaryData<Fields>, log: Log, run: () => Promise<Fi
 async function stream(
   call: ServerWritableStream<Fields, Fields>,
   context: Context,
-  open: () => Iterable<Fields>,
+  open: () => Iterable<Fields> | AsyncIterable<Fields>,
 ): Promise<void> {
   try {
     authorize(call, context.auth);
-    for (const part of open()) {
+    for await (const part of open()) {
       if (call.cancelled) return;
       if (!call.write(part)) await drained(call);
       await new Promise<void>((resolve) => setImmediate(resolve)); // messages go first
@@ -220,17 +220,18 @@ function drained(call: ServerWritableStream<Fields, Fields>): Promise<void> {
   });
 }
 
-function* pagesOf(table: Table): Generator<Fields> {
+async function* pagesOf(table: Table): AsyncGenerator<Fields> {
   let rows: Fields[] = [];
   let columns: readonly string[] = table.columns;
-  for (const row of table.rows) {
+  for await (const row of table.rows) {
     rows.push({ cells: row.map(cellToMessage) });
     if (rows.length < rowsPerPage) continue;
     yield { columns, rows };
     rows = [];
     columns = [];
   }
-  if (rows.length > 0 || columns.length > 0) yield { columns, rows };
+  const { notes } = table;
+  if (rows.length > 0 || columns.length > 0 || notes.length > 0) yield { columns, rows, notes };
 }
 
 function* partsOf(json: string): Generator<Fields> {
@@ -257,7 +258,11 @@ async function collect(call: ImportCall): Promise<string> {
 const codeByKind: Readonly<Record<AdminRefusal['kind'], status>> = {
   'no-user': status.NOT_FOUND,
   'no-vhost': status.NOT_FOUND,
+  'no-parameter': status.NOT_FOUND,
+  'bad-policy': status.INVALID_ARGUMENT,
   'no-queue': status.NOT_FOUND,
+  'no-node': status.NOT_FOUND,
+  'node-running': status.FAILED_PRECONDITION,
   exists: status.ALREADY_EXISTS,
   'in-use': status.FAILED_PRECONDITION,
   'not-empty': status.FAILED_PRECONDITION,

@@ -8,8 +8,8 @@
  */
 import type { AdminAuth } from './admin-auth.ts';
 import { tokenLifetimeMs } from './admin-auth.ts';
-import { bytesOf, type Fields, flagOf, textOf, textsOf } from './admin-codec.ts';
-import type { AdminOperations, Table, TableKind } from './operations.ts';
+import { bytesOf, type Fields, flagOf, numberOf, textOf, textsOf } from './admin-codec.ts';
+import type { AdminOperations, MemberStatus, QueueScope, Table, TableKind } from './operations.ts';
 
 /** A caller of an open method that is declined: wrong proof or malformed. */
 export class AuthenticationFailed extends Error {
@@ -30,8 +30,16 @@ function table(kind: TableKind): AdminMethod {
   return {
     kind: 'table',
     handle: (operations, request) =>
-      operations.tables.list(kind, textOf(request, 'vhost'), textsOf(request, 'columns')),
+      operations.tables.list(kind, textOf(request, 'vhost'), textsOf(request, 'columns'), scopeOf(request)),
   };
+}
+
+/** As rabbitmqctl takes them: local before the others, both of the others for all. */
+function scopeOf(request: Fields): QueueScope {
+  if (flagOf(request, 'onlyLocal')) return 'local';
+  const [isOnline, isOffline] = [flagOf(request, 'onlyOnline'), flagOf(request, 'onlyOffline')];
+  if (isOnline === isOffline) return 'all';
+  return isOnline ? 'online' : 'offline';
 }
 
 function unary(handle: (operations: AdminOperations, request: Fields) => Promise<Fields> | Fields): AdminMethod {
@@ -43,6 +51,27 @@ function action(handle: (operations: AdminOperations, request: Fields) => Promis
     await handle(operations, request);
     return {};
   });
+}
+
+function setPolicy(isOperator: boolean): AdminMethod {
+  return action((operations, request) => {
+    const applyTo = textOf(request, 'applyTo');
+    const policy = {
+      vhost: textOf(request, 'vhost'),
+      name: textOf(request, 'name'),
+      pattern: textOf(request, 'pattern'),
+      definition: textOf(request, 'definition'),
+      priority: numberOf(request, 'priority'),
+      applyTo: applyTo === '' ? 'all' : applyTo,
+    };
+    return operations.policies.set(policy, isOperator);
+  });
+}
+
+function clearPolicy(isOperator: boolean): AdminMethod {
+  return action((operations, request) =>
+    operations.policies.clear(textOf(request, 'vhost'), textOf(request, 'name'), isOperator),
+  );
 }
 
 export const adminMethods: Readonly<Record<string, AdminMethod>> = {
@@ -59,6 +88,13 @@ export const adminMethods: Readonly<Record<string, AdminMethod>> = {
     operations.node.requestStop();
     return {};
   }),
+
+  ClusterStatus: unary(async (operations) => {
+    const { clusterName, members } = await operations.cluster.status();
+    return { clusterName, members: members.map(memberFields) };
+  }),
+  RunningNodes: unary((operations) => ({ names: operations.cluster.runningNodes() })),
+  ForgetClusterNode: action((operations, request) => operations.cluster.forget(textOf(request, 'name'))),
 
   ListQueues: table('queues'),
   ListExchanges: table('exchanges'),
@@ -110,6 +146,13 @@ export const adminMethods: Readonly<Record<string, AdminMethod>> = {
   ),
   DeleteVhost: action((operations, request) => operations.vhosts.delete(textOf(request, 'name'))),
 
+  SetPolicy: setPolicy(false),
+  ClearPolicy: clearPolicy(false),
+  ListPolicies: table('policies'),
+  SetOperatorPolicy: setPolicy(true),
+  ClearOperatorPolicy: clearPolicy(true),
+  ListOperatorPolicies: table('operator-policies'),
+
   PurgeQueue: unary(async (operations, request) => ({
     count: await operations.queues.purge(textOf(request, 'vhost'), textOf(request, 'name')),
   })),
@@ -126,6 +169,10 @@ export const adminMethods: Readonly<Record<string, AdminMethod>> = {
     handle: async (operations, json) => ({ notes: await operations.definitions.import(json) }),
   },
 };
+
+function memberFields({ name, kind, isRunning, report }: MemberStatus): Fields {
+  return { name, isRam: kind === 'ram', isRunning, ...(report === null ? {} : { report }) };
+}
 
 function challenge(auth: AdminAuth, peer: string, request: Fields): Fields {
   const reply = auth.challenge(peer, bytesOf(request, 'clientNonce'));

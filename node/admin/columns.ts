@@ -8,10 +8,12 @@ import type {
   BindingDefinition,
   ExchangeDefinition,
   PermissionDefinition,
+  PolicyDefinition,
   QueueDefinition,
   UserDefinition,
   VhostDefinition,
 } from '../../cluster/metadata/definitions.ts';
+import type { EffectivePolicy } from '../../cluster/metadata/policy-match.ts';
 import type { ChannelStatus, ConnectionStatus } from '../broker/front-end.ts';
 import type { ConsumerStatus, Queue, QueueStatus } from '../broker/queue/queue.ts';
 import type { Cell } from './operations.ts';
@@ -22,12 +24,21 @@ export interface ColumnSet<T> {
   readonly columns: Readonly<Record<string, (row: T) => Cell>>;
 }
 
-/** A queue that is defined but not live here has no status. */
+/** A queue whose node does not answer has no status. */
 export interface QueueRow {
   readonly definition: QueueDefinition;
   readonly queue: Queue | null;
   readonly status: QueueStatus | null;
+  /** Of the node that leads it. */
   readonly nodeName: string;
+  /** Worked out when it is read. */
+  readonly policies: EffectivePolicy;
+}
+
+export interface ExchangeRow {
+  readonly definition: ExchangeDefinition;
+  /** Worked out when it is read. */
+  readonly policies: EffectivePolicy;
 }
 
 const count = (read: (status: QueueStatus) => number) => (row: QueueRow) =>
@@ -40,9 +51,9 @@ export const queueColumns: ColumnSet<QueueRow> = {
     durable: (row) => row.definition.isDurable,
     auto_delete: (row) => row.definition.isAutoDelete,
     arguments: (row) => plainTable(row.definition.arguments),
-    policy: () => null,
-    operator_policy: () => null,
-    effective_policy_definition: () => [],
+    policy: (row) => row.policies.policy?.name ?? null,
+    operator_policy: (row) => row.policies.operatorPolicy?.name ?? null,
+    effective_policy_definition: (row) => row.policies.definition,
     pid: (row) => `<${row.nodeName}.${row.definition.id}>`,
     owner_pid: (row) => row.definition.owner?.connectionId ?? null,
     exclusive: (row) => row.definition.isExclusive,
@@ -79,21 +90,35 @@ export const queueColumns: ColumnSet<QueueRow> = {
     type: (row) => row.definition.type,
     leader: (row) => (row.definition.type === 'quorum' ? row.nodeName : null),
     members: (row) => (row.definition.type === 'quorum' ? [row.nodeName] : null),
-    online: (row) => (row.definition.type === 'quorum' ? [row.nodeName] : null),
+    online: (row) => (row.definition.type === 'quorum' ? (row.status === null ? [] : [row.nodeName]) : null),
   },
 };
 
-export const exchangeColumns: ColumnSet<ExchangeDefinition> = {
+export const exchangeColumns: ColumnSet<ExchangeRow> = {
   usual: ['name', 'type'],
   columns: {
+    name: ({ definition }) => definition.name,
+    type: ({ definition }) => definition.type,
+    durable: ({ definition }) => definition.isDurable,
+    auto_delete: ({ definition }) => definition.isAutoDelete,
+    internal: ({ definition }) => definition.isInternal,
+    arguments: ({ definition }) => plainTable(definition.arguments),
+    policy: (row) => row.policies.policy?.name ?? null,
+    user_who_performed_action: ({ definition }) => definition.user,
+  },
+};
+
+const policyNames = ['vhost', 'name', 'pattern', 'apply-to', 'definition', 'priority'] as const;
+
+export const policyColumns: ColumnSet<PolicyDefinition> = {
+  usual: policyNames,
+  columns: {
+    vhost: (row) => row.vhost,
     name: (row) => row.name,
-    type: (row) => row.type,
-    durable: (row) => row.isDurable,
-    auto_delete: (row) => row.isAutoDelete,
-    internal: (row) => row.isInternal,
-    arguments: (row) => plainTable(row.arguments),
-    policy: () => null,
-    user_who_performed_action: (row) => row.user,
+    pattern: (row) => row.pattern,
+    'apply-to': (row) => row.applyTo,
+    definition: (row) => JSON.stringify(row.definition),
+    priority: (row) => row.priority,
   },
 };
 

@@ -260,6 +260,7 @@ class DefinitionsReader implements ReadDefinitions {
       owner: isDurable ? null : { ...this.node, connectionId: null },
       leader: '',
       epoch: 0,
+      replication: null,
     };
     if (queue.name === '') this.mistake('name: expected a text that is not empty');
     if (queue.name.length > 255) this.mistake('name: expected at most 255 bytes');

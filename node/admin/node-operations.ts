@@ -14,8 +14,12 @@ import type { NodeStores } from '../stores.ts';
 import { rabbitmqVersion, warrenVersion } from '../version.ts';
 import { MetadataDefinitionOperations } from './definitions.ts';
 import type { AdminOperations, NodeStatus } from './operations.ts';
+import { type ClusterPeers, NodeClusterOperations } from './peers/cluster-operations.ts';
+import { ClusterTables } from './peers/cluster-tables.ts';
+import { reportAnswerer } from './peers/report-answers.ts';
+import { MetadataPolicyOperations } from './policy-operations.ts';
 import { LiveQueueOperations, type QueueFinder } from './queue-operations.ts';
-import { BrokerTableOperations } from './table-operations.ts';
+import { BrokerTableOperations, type PolicyNames } from './table-operations.ts';
 import { MetadataUserOperations } from './user-operations.ts';
 import { MetadataVhostOperations } from './vhost-operations.ts';
 
@@ -27,21 +31,39 @@ export interface NodeParts {
   readonly stores: NodeStores;
   readonly alarms: NodeAlarms;
   readonly frontEnds: FrontEnds;
+  readonly policies: PolicyNames;
+  /** Null: this node is alone. */
+  readonly peers: ClusterPeers | null;
 }
 
+/** Other nodes are answered from now on, too. */
 export function adminOperations(parts: NodeParts): AdminOperations {
-  const { options, name, metadata, broker, stores } = parts;
+  const { options, name, metadata, broker, stores, peers } = parts;
   const finder: QueueFinder = {
     find: (vhost, queue) => broker.topology.vhosts.get(vhost)?.queues.get(queue)?.queue ?? null,
   };
+  const status = (): NodeStatus => statusOf(parts);
+  const rows = new BrokerTableOperations(name, metadata.view, finder, broker.connections, parts.policies);
+  peers?.reports.serve(
+    reportAnswerer({
+      rows,
+      connections: broker.connections,
+      findLed: (queueId) => {
+        const queue = broker.topology.queuesById.get(queueId)?.queue ?? null;
+        return queue?.isLed === true ? queue : null;
+      },
+      status,
+    }),
+  );
   const hashingAlgorithm = options.config.values.passwordHashing ?? DEFAULT_HASHING_ALGORITHM;
   return {
     node: {
       name,
-      status: () => statusOf(parts),
+      status,
       requestStop: () => options.onStopRequested(),
     },
-    tables: new BrokerTableOperations(name, metadata.view, finder, broker.connections),
+    cluster: new NodeClusterOperations(stores.nodeId, metadata.view, status, peers),
+    tables: peers === null ? rows : new ClusterTables(rows, metadata.view, stores.nodeId, finder, peers.reports),
     users: new MetadataUserOperations(metadata, {
       hashPassword: (password) => ({
         passwordHash: hashPassword(password, randomBytes(4), hashingAlgorithm),
@@ -53,6 +75,7 @@ export function adminOperations(parts: NodeParts): AdminOperations {
       },
     }),
     vhosts: new MetadataVhostOperations(metadata),
+    policies: new MetadataPolicyOperations(metadata),
     queues: new LiveQueueOperations(finder),
     definitions: new MetadataDefinitionOperations(metadata, stores.nodeId),
   };
@@ -82,7 +105,7 @@ function statusOf(parts: NodeParts): NodeStatus {
     connections: broker.connections.count,
     queues: metadata.view.size('queues'),
     vhosts: metadata.view.size('vhosts'),
-    listeners: frontEnds.status(),
+    listeners: parts.peers === null ? frontEnds.status() : [parts.peers.listener(), ...frontEnds.status()],
     clusterName: metadata.view.get('cluster', 'cluster')?.name ?? '',
   };
 }

@@ -16,6 +16,10 @@ export type AdminRefusalKind =
   | 'invalid'
   | 'bad-columns'
   | 'bad-definitions'
+  | 'bad-policy'
+  | 'no-parameter'
+  | 'no-node'
+  | 'node-running'
   | 'unavailable';
 
 /** The text is what rabbitmqctl prints after "Error:". */
@@ -77,23 +81,66 @@ export type TableKind =
   | 'consumers'
   | 'users'
   | 'vhosts'
-  | 'permissions';
+  | 'permissions'
+  | 'policies'
+  | 'operator-policies';
 
 /** Null shows as nothing. Lists and tables as rabbitmqctl prints them. */
 export type Cell = string | number | boolean | null | readonly unknown[] | { readonly [name: string]: unknown };
 
+/** Which queues are listed: of nodes that answer, of others, of the node that is asked. */
+export type QueueScope = 'all' | 'online' | 'offline' | 'local';
+
 export interface Table {
   readonly columns: readonly string[];
-  /** Lazy: a row is made when it is asked for, so that no list holds the event loop. */
-  readonly rows: Iterable<readonly Cell[]>;
+  /**
+   * Lazy: a row is made when it is asked for, so that no list holds the event loop. Asynchronous where other nodes
+   * are asked.
+   */
+  readonly rows: Iterable<readonly Cell[]> | AsyncIterable<readonly Cell[]>;
+  /** For people: what the list lacks and why. Complete after the last row. */
+  readonly notes: readonly string[];
 }
 
 export interface TableOperations {
   /**
    * @param columns none for the usual ones.
+   * @param scope of queues; of no meaning for other lists
    * @throws AdminRefusal bad-columns, no-vhost
    */
-  list(kind: TableKind, vhost: string, columns: readonly string[]): Table;
+  list(kind: TableKind, vhost: string, columns: readonly string[], scope: QueueScope): Table;
+}
+
+/** What a member says of itself. */
+export interface MemberReport {
+  readonly rabbitmqVersion: string;
+  readonly warrenVersion: string;
+  readonly runtime: string;
+  readonly alarms: readonly string[];
+  readonly listeners: readonly ListenerStatus[];
+}
+
+export interface MemberStatus {
+  readonly name: string;
+  readonly kind: 'disc' | 'ram';
+  /** The node that is asked, or linked to it and not held for dead. */
+  readonly isRunning: boolean;
+  /** Null: it did not answer. */
+  readonly report: MemberReport | null;
+}
+
+export interface ClusterStatus {
+  readonly clusterName: string;
+  /** In the order in which they joined. */
+  readonly members: readonly MemberStatus[];
+}
+
+export interface ClusterOperations {
+  status(): Promise<ClusterStatus>;
+  /** Names of the members that run, as this node sees them. */
+  runningNodes(): readonly string[];
+  /** Takes a node that is down out of the cluster for good. @throws AdminRefusal no-node, node-running, unavailable */
+  forget(name: string): Promise<void>;
 }
 
 export interface NewPassword {
@@ -129,6 +176,24 @@ export interface VhostOperations {
   delete(name: string): Promise<void>;
 }
 
+export interface NewPolicy {
+  readonly vhost: string;
+  readonly name: string;
+  readonly pattern: string;
+  /** JSON. */
+  readonly definition: string;
+  readonly priority: number;
+  /** One of POLICY_SUBJECTS. */
+  readonly applyTo: string;
+}
+
+export interface PolicyOperations {
+  /** @throws AdminRefusal no-vhost, bad-policy with RabbitMQ's words */
+  set(policy: NewPolicy, isOperator: boolean): Promise<void>;
+  /** @throws AdminRefusal no-vhost, no-parameter */
+  clear(vhost: string, name: string, isOperator: boolean): Promise<void>;
+}
+
 export interface QueueOperations {
   /** @returns how many messages went. */
   purge(vhost: string, name: string): Promise<number>;
@@ -151,9 +216,11 @@ export interface DefinitionOperations {
 
 export interface AdminOperations {
   readonly node: NodeOperations;
+  readonly cluster: ClusterOperations;
   readonly tables: TableOperations;
   readonly users: UserOperations;
   readonly vhosts: VhostOperations;
+  readonly policies: PolicyOperations;
   readonly queues: QueueOperations;
   readonly definitions: DefinitionOperations;
 }

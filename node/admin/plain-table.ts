@@ -13,8 +13,12 @@ export type PlainValue =
   | readonly PlainValue[]
   | { readonly [name: string]: PlainValue };
 
+/** Shared: every consumer keeps the table of its arguments, and hardly any has some. */
+const NO_FIELDS: Readonly<Record<string, PlainValue>> = Object.freeze(Object.create(null));
+
 /** Without a prototype: names come from clients. */
-export function plainTable(table: FieldTable): Record<string, PlainValue> {
+export function plainTable(table: FieldTable): Readonly<Record<string, PlainValue>> {
+  if (table.length === 0) return NO_FIELDS;
   const result: Record<string, PlainValue> = Object.create(null);
   for (const [name, value] of table) result[name] = plainValue(value);
   return result;

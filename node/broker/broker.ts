@@ -30,6 +30,8 @@ import type { EffectivePolicy, LiveQueue } from './queue/live-queue.ts';
 import type { HolderId } from './queue/queue.ts';
 import { MetadataQueueOwner } from './queue-owner.ts';
 import { Refusal } from './refusal.ts';
+import type { RemotePeers } from './remote/remote-peers.ts';
+import { RemoteQueue } from './remote/remote-queue.ts';
 import { ReplyDirectory } from './reply-to.ts';
 import type { Identity, Session } from './session.ts';
 import type { SessionContext } from './session-context.ts';
@@ -50,6 +52,8 @@ export interface BrokerParts {
   /** Of this process: grows at each start. */
   readonly incarnation: number;
   readonly limits: QueueMemoryLimits;
+  /** The other nodes; null on a node that has none. */
+  readonly remote: RemotePeers | null;
   /** Cryptographically strong. */
   readonly random: (bytes: number) => Buffer;
   /** Asks for `advance` at this moment, earlier than what it last answered. */
@@ -87,7 +91,7 @@ export class Broker implements BrokerForFrontEnds, MetadataListener {
       exchangeTypes,
       policies: new Policies(parts.policies, turn),
       replies,
-      makeQueue: (definition, policy) => parts.createQueue(definition, policy, queueContext),
+      makeQueue: (definition, policy) => this.makeQueue(definition, policy, queueContext),
       seed: random(4).readUInt32BE(0),
     });
     const topology = this.topology;
@@ -121,6 +125,27 @@ export class Broker implements BrokerForFrontEnds, MetadataListener {
     metadata.subscribe(this);
   }
 
+  private bindRemote(remote: RemotePeers): void {
+    const { clock, metadata } = this.parts;
+    remote.bind({
+      deadlines: this.deadlines,
+      monotonicMs: () => clock.monotonicMs(),
+      findQueue: (queueId) => this.topology.queuesById.get(queueId)?.queue ?? null,
+      nextHolderId: () => this.nextHolderId(),
+      nameOf: (nodeId) => metadata.view.get('nodes', nodeId)?.name ?? nodeId,
+      isDown: (nodeId) => metadata.view.get('nodes', nodeId)?.isUp === false,
+    });
+  }
+
+  /** A queue that this node leads, or the way to the node that does. */
+  private makeQueue(definition: QueueDefinition, policy: EffectivePolicy, context: QueueContext): LiveQueue {
+    const { remote } = this.parts;
+    if (remote === null || definition.leader === this.parts.nodeId) {
+      return this.parts.createQueue(definition, policy, context);
+    }
+    return new RemoteQueue(definition, policy, remote.leader(definition.leader));
+  }
+
   /**
    * Makes live what the metadata holds, then has the store remove what belongs to no queue. Yields now and then: let
    * the event loop run between two steps. No session may be opened before it is done.
@@ -128,12 +153,17 @@ export class Broker implements BrokerForFrontEnds, MetadataListener {
   *load(): Generator<number> {
     yield* this.topology.load(ROWS_PER_SLICE);
     this.parts.store.removeUnknown(new Set(this.topology.queuesById.keys()));
+    if (this.parts.remote !== null) this.bindRemote(this.parts.remote);
   }
 
   onChanges(changes: readonly Change[]): void {
     this.topology.onChanges(changes);
     for (const change of changes) {
+      if (change.table === 'nodes' && (change.after === null || change.after.isUp === false)) {
+        this.parts.remote?.onNodeDown(change.key);
+      }
       if (change.after !== null) continue;
+      if (change.table === 'queues' && change.before !== null) this.parts.remote?.onQueueDeleted(change.before.id);
       if (change.table === 'users') this.connections.closeOfUser(change.key, `user '${change.key}' is deleted`);
       if (change.table === 'vhosts') this.connections.closeOfVhost(change.key, `vhost '${change.key}' is down`);
     }

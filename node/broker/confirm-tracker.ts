@@ -13,15 +13,21 @@
 import { invariant } from '../../proto/base/invariant.ts';
 import type { Message } from '../../proto/entry/message.ts';
 
-/** Small: every channel has one, and V8 keeps typed arrays of up to 64 bytes in its own heap. */
+/** Small: V8 keeps typed arrays of up to 64 bytes in its own heap. */
 const SLOTS_MIN = 8;
+/** Of all trackers before their first `open`, never written: every channel has one, and many never publish. */
+const NO_TOKENS = new Float64Array(0);
+const NO_COUNTS = new Int32Array(0);
+const NO_FLAGS = new Uint8Array(0);
+const NO_MESSAGES: null[] = new Array<null>(1).fill(null);
+const NO_SLOTS_MASK = -1;
 
 export class ConfirmTracker {
-  private tokens = new Float64Array(SLOTS_MIN);
-  private remaining = new Int32Array(SLOTS_MIN);
-  private rejected = new Uint8Array(SLOTS_MIN);
-  private messages: (Message | null)[] = new Array<Message | null>(SLOTS_MIN).fill(null);
-  private mask = SLOTS_MIN - 1;
+  private tokens = NO_TOKENS;
+  private remaining = NO_COUNTS;
+  private rejected = NO_FLAGS;
+  private messages: (Message | null)[] = NO_MESSAGES;
+  private mask = NO_SLOTS_MASK;
   private head = 0;
   /** Slots in use, gaps included. */
   private span = 0;
@@ -113,7 +119,7 @@ export class ConfirmTracker {
 
   /** Closes the gaps; doubles when that frees less than half. */
   private makeRoom(): void {
-    const slots = this.live * 2 > this.mask ? (this.mask + 1) * 2 : this.mask + 1;
+    const slots = this.live * 2 > this.mask ? Math.max(SLOTS_MIN, (this.mask + 1) * 2) : this.mask + 1;
     const tokens = new Float64Array(slots);
     const remaining = new Int32Array(slots);
     const rejected = new Uint8Array(slots);

@@ -11,6 +11,7 @@
  * Hot path: `feed` and `onPublished`.
  */
 import type { Clock } from '../../proto/base/clock.ts';
+import { LazyMap, LazySet } from '../../proto/base/lazy-map.ts';
 import type { Flushable, TurnQueue } from '../../proto/base/turn-queue.ts';
 import { TurnStage } from '../../proto/base/turn-queue.ts';
 import type { Message } from '../../proto/entry/message.ts';
@@ -46,8 +47,8 @@ export class Feeder implements PublishSink, Flushable, DeadlineItem {
   private readonly context: FeederContext;
   private readonly sink: PublisherSink;
   private readonly tracker = new ConfirmTracker();
-  private readonly lanes = new Map<number, PublishLane>();
-  private readonly movedLanes = new Set<PublishLane>();
+  private readonly lanes = new LazyMap<number, PublishLane>();
+  private readonly movedLanes = new LazySet<PublishLane>();
   private lastQueue: Queue | null = null;
   private lastLane: PublishLane | null = null;
   private pruneAt = LANES_BEFORE_PRUNING;
@@ -130,7 +131,7 @@ export class Feeder implements PublishSink, Flushable, DeadlineItem {
 
   /** End of turn: asks again where a leader has moved. */
   flush(): void {
-    for (const lane of [...this.movedLanes]) {
+    for (const lane of [...this.movedLanes.values()]) {
       if (lane.outstanding === 0) this.askAgain(lane);
     }
   }
@@ -249,7 +250,7 @@ export class Feeder implements PublishSink, Flushable, DeadlineItem {
 
   /** Forgets lanes to deleted queues, now and then, so that a publisher to ever new queues does not grow. */
   private prune(): void {
-    for (const [id, lane] of this.lanes) {
+    for (const [id, lane] of this.lanes.entries()) {
       if (lane.destination.isGone && lane.isIdle) this.lanes.delete(id);
     }
     this.lastQueue = null;

@@ -27,7 +27,8 @@ export class MessageDoor {
   replyAddress: string | null = null;
   private readonly user: string;
   private readonly isImpersonator: boolean;
-  private readonly scan = new PropertyScan();
+  /** Filled again for each message; made for the first, as many channels never publish. */
+  private scan: PropertyScan | null = null;
 
   constructor(user: string, tags: readonly string[]) {
     this.user = user;
@@ -50,6 +51,7 @@ export class MessageDoor {
     bodyBytes: number,
     isFramed: boolean,
   ): Message | Refusal {
+    this.scan ??= new PropertyScan();
     const scan = this.scan;
     scanProperties(bytes, propertiesStart, propertiesEnd, scan);
     let extraRoutingKeys = NO_KEYS;
@@ -62,7 +64,7 @@ export class MessageDoor {
       scan.deliveryMode > PERSISTENT ||
       scan.deliveryMode === 0
     ) {
-      const changed = this.check(bytes);
+      const changed = this.check(bytes, scan);
       if (changed instanceof Refusal) return changed;
       extraRoutingKeys = changed.extraRoutingKeys;
       if (changed.properties !== null) {
@@ -93,8 +95,7 @@ export class MessageDoor {
   }
 
   /** In RabbitMQ's order: reply-to, user id, expiration, CC and BCC, delivery mode. */
-  private check(bytes: Buffer): Refusal | Admission {
-    const scan = this.scan;
+  private check(bytes: Buffer, scan: PropertyScan): Refusal | Admission {
     let replyTo: string | null = null;
     if (scan.replyToStart >= 0 && bytes.toString('utf8', scan.replyToStart, scan.replyToEnd) === REPLY_NAME) {
       if (this.replyAddress === null) return refused('fast reply consumer does not exist');

@@ -93,6 +93,8 @@ export interface Publisher {
   publish(route: Route, message: Message, token: number): PublishResult;
   /** Like publish, only tells whether any queue would take it (tx with mandatory). Nothing is enqueued. */
   wouldRoute(route: Route, message: Message): boolean;
+  /** False only when no queue on this route would put the message on disk for good. */
+  mayStore(route: Route, message: Message): boolean;
   close(): void;
 }
 

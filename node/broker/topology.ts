@@ -6,7 +6,8 @@
  * applied command, in log order. Out: the maps that routing and sessions look
  * things up in, and `generation`, which rises once per command after which a
  * cached route may be wrong. Loading and changes may overlap: what is there
- * already is not made again.
+ * already is not made again. An exchange goes at once; its bindings, of which
+ * there may be very many, when the log names them.
  *
  * Queues are started and ended after the maps are right: what they tell their
  * consumers may come back here at once.
@@ -118,7 +119,7 @@ export class Topology implements MetadataListener {
         else this.removeVhost(change.key);
         return true;
       case 'exchanges':
-        if (change.before !== null) this.removeExchange(change.before);
+        if (change.before !== null) this.removeExchange(change.before, change.after);
         if (change.after !== null) this.addExchange(change.after);
         return true;
       case 'queues':
@@ -167,13 +168,16 @@ export class Topology implements MetadataListener {
     vhost.exchanges.set(definition.name, exchange);
   }
 
-  private removeExchange(definition: ExchangeDefinition): void {
+  /** @param next what takes its place: nothing that was bound to the former one is bound to it */
+  private removeExchange(definition: ExchangeDefinition, next: ExchangeDefinition | null): void {
     const vhost = this.vhosts.get(definition.vhost);
     const exchange = vhost?.exchanges.get(definition.name);
     if (vhost === undefined || exchange === undefined) return;
+    vhost.exchanges.delete(definition.name);
+    exchange.isGone = true;
+    if (next === null) return;
     this.dropBindings(vhost, exchange.bindingsFrom);
     this.dropBindings(vhost, exchange.bindingsTo);
-    vhost.exchanges.delete(definition.name);
   }
 
   private putQueue(definition: QueueDefinition): void {
@@ -232,8 +236,9 @@ export class Topology implements MetadataListener {
   }
 
   /** Bindings that the log has not named yet; when it does they are no longer here. */
-  private dropBindings(vhost: Vhost, bindings: ReadonlySet<Binding>): void {
-    for (const binding of [...bindings]) this.removeBinding(bindingKey(binding.definition), binding.definition);
+  private dropBindings(vhost: Vhost, bindings: Exchange['bindingsTo'] | QueueDestination['bindingsTo']): void {
+    for (const binding of [...bindings.values()])
+      this.removeBinding(bindingKey(binding.definition), binding.definition);
     invariant(bindings.size === 0, `no binding is left over in vhost '${vhost.name}'`);
   }
 

@@ -3,6 +3,8 @@
  * metadata log; everybody else looks them up.
  */
 import type { VhostDefinition } from '../../cluster/metadata/definitions.ts';
+import { LazySet } from '../../proto/base/lazy-map.ts';
+import type { Address } from '../../proto/entry/address.ts';
 import type { Binding } from './exchange/binding.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import type { LiveQueue } from './queue/live-queue.ts';
@@ -11,16 +13,19 @@ import type { LiveQueue } from './queue/live-queue.ts';
 export class QueueDestination {
   readonly kind = 'queue';
   queue: LiveQueue;
-  readonly bindingsTo = new Set<Binding>();
+  readonly bindingsTo = new LazySet<Binding>();
   /** Number of the router's last walk that came by: never twice in one walk. */
   visit: number;
   /** The queue was deleted: what is sent here counts as routed and lost. */
   isGone: boolean;
+  /** Of the last route that led here and nowhere else: for others with the same words, of whichever publisher. */
+  lastAddress: Address | null;
 
   constructor(queue: LiveQueue) {
     this.queue = queue;
     this.visit = 0;
     this.isGone = false;
+    this.lastAddress = null;
   }
 }
 

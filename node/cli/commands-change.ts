@@ -145,6 +145,62 @@ function tracing(name: string, verb: string, done: string, isTracing: boolean): 
   });
 }
 
+const policyCommands: readonly CliCommand[] = [
+  setPolicy('set_policy', 'SetPolicy', 'policy', 'Sets or updates a policy'),
+  setPolicy(
+    'set_operator_policy',
+    'SetOperatorPolicy',
+    'operator policy override',
+    'Sets an operator policy that overrides a subset of arguments in user policies',
+  ),
+  clearPolicy('clear_policy', 'ClearPolicy', 'policy', 'Clears (removes) a policy'),
+  clearPolicy('clear_operator_policy', 'ClearOperatorPolicy', 'operator policy', 'Clears an operator policy'),
+];
+
+function setPolicy(name: string, method: string, what: string, summary: string): CliCommand {
+  return command({
+    name,
+    group: 'Policies',
+    usage: '[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>',
+    summary,
+    args: 3,
+    hasVhost: true,
+    ownOptions: ['priority', 'applyTo'],
+    check: (_args, options) => void priorityOf(options),
+    banner: ([policy, pattern, definition], options) => {
+      const value = `"${policy}" for pattern "${pattern}" to "${definition}"`;
+      return `Setting ${what} ${value} with priority "${priorityOf(options)}" for vhost "${options.vhost}" ...`;
+    },
+    run: async ({ link, args, options }) => {
+      const [policy, pattern, definition] = args;
+      const priority = priorityOf(options);
+      const applyTo = textOption(options, 'applyTo');
+      await link.call(method, { vhost: options.vhost, name: policy, pattern, definition, priority, applyTo });
+    },
+  });
+}
+
+function clearPolicy(name: string, method: string, what: string, summary: string): CliCommand {
+  return command({
+    name,
+    group: 'Policies',
+    usage: '[--vhost <vhost>] <name>',
+    summary,
+    args: 1,
+    hasVhost: true,
+    banner: ([policy], { vhost }) => `Clearing ${what} "${policy}" on vhost "${vhost}" ...`,
+    run: async ({ link, args, options }) => void (await link.call(method, { vhost: options.vhost, name: args[0] })),
+  });
+}
+
+function priorityOf(options: CliOptions): number {
+  const text = textOption(options, 'priority');
+  if (text === '') return 0;
+  if (!/^-?\d{1,9}$/.test(text))
+    throw new CommandFailure(ExitCode.usage, `--priority ${text}: expected a whole number`);
+  return Number(text);
+}
+
 const queueCommands: readonly CliCommand[] = [
   command({
     name: 'purge_queue',
@@ -229,6 +285,7 @@ export const changeCommands: readonly CliCommand[] = [
   ...userCommands,
   ...accessCommands,
   ...vhostCommands,
+  ...policyCommands,
   ...queueCommands,
   ...definitionCommands,
 ];

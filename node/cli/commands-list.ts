@@ -59,7 +59,7 @@ const declarations: readonly ListDeclaration[] = [
     method: 'ListConnections',
     group: monitoring,
     usage: '[--no-table-headers] [<column> ...]',
-    summary: 'Lists AMQP 0.9.1 connections for the node',
+    summary: 'Lists AMQP 0.9.1 connections of all nodes',
     hasVhost: false,
     hasColumns: true,
     banner: () => 'Listing connections ...',
@@ -69,7 +69,7 @@ const declarations: readonly ListDeclaration[] = [
     method: 'ListChannels',
     group: monitoring,
     usage: '[--no-table-headers] [<column> ...]',
-    summary: 'Lists all channels in the node',
+    summary: 'Lists all channels of all nodes',
     hasVhost: false,
     hasColumns: true,
     banner: () => 'Listing channels ...',
@@ -114,6 +114,26 @@ const declarations: readonly ListDeclaration[] = [
     hasColumns: false,
     banner: (options) => `Listing permissions for vhost "${options.vhost}" ...`,
   },
+  {
+    name: 'list_policies',
+    method: 'ListPolicies',
+    group: 'Policies',
+    usage: '[--vhost <vhost>] [--no-table-headers]',
+    summary: 'Lists all policies in a virtual host',
+    hasVhost: true,
+    hasColumns: false,
+    banner: (options) => `Listing policies for vhost "${options.vhost}" ...`,
+  },
+  {
+    name: 'list_operator_policies',
+    method: 'ListOperatorPolicies',
+    group: 'Policies',
+    usage: '[--vhost <vhost>] [--no-table-headers]',
+    summary: 'Lists operator policy overrides for a virtual host',
+    hasVhost: true,
+    hasColumns: false,
+    banner: (options) => `Listing operator policy overrides for vhost "${options.vhost}" ...`,
+  },
 ];
 
 export const listCommands: readonly CliCommand[] = declarations.map((declaration) => ({
@@ -132,16 +152,20 @@ export const listCommands: readonly CliCommand[] = declarations.map((declaration
 
 async function list(declaration: ListDeclaration, context: CommandContext): Promise<void> {
   const columns = context.args.flatMap((word) => word.split(',')).filter((word) => word !== '');
-  // One node: every queue is online and local.
-  const isNone = context.options.own['offline'] === true && context.options.own['online'] !== true;
+  const { online, offline, local } = context.options.own;
+  const scope = { onlyOnline: online === true, onlyOffline: offline === true, onlyLocal: local === true };
+  const request = { vhost: context.options.vhost, columns, ...scope };
   let isBegun = false;
-  for await (const page of context.link.stream(declaration.method, { vhost: context.options.vhost, columns })) {
+  const notes: string[] = [];
+  for await (const page of context.link.stream(declaration.method, request)) {
     if (!isBegun) context.table.begin(textsOf(page, 'columns'));
     isBegun = true;
-    if (isNone) continue;
     for (const row of messagesOf(page, 'rows')) context.table.row(cellsOf(row));
+    notes.push(...textsOf(page, 'notes'));
   }
   if (isBegun) context.table.end();
+  // Also beside formats for machines, which read standard output.
+  for (const note of notes) context.world.writeErr(`Warning: ${note}\n`);
 }
 
 function cellsOf(row: Fields): readonly Cell[] {

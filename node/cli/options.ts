@@ -51,6 +51,8 @@ const ownOptions: readonly (readonly [flags: string, name: string])[] = [
   ['--tags <tags>', 'tags'],
   ['--default-queue-type <type>', 'defaultQueueType'],
   ['--format <format>', 'format'],
+  ['--priority <priority>', 'priority'],
+  ['--apply-to <apply-to>', 'applyTo'],
   ['--skip-if-unchanged', 'skipIfUnchanged'],
   ['--idempotent', 'idempotent'],
 ];

@@ -12,13 +12,19 @@ import type { AdminLink } from './admin-link.ts';
 import { LinkFault, NodeRefusal } from './admin-link.ts';
 import type { CliCommand, CliWorld, CommandContext } from './command.ts';
 import { changeCommands } from './commands-change.ts';
+import { clusterCommands } from './commands-cluster.ts';
 import { listCommands } from './commands-list.ts';
 import { nodeCommands } from './commands-node.ts';
 import { CommandFailure, ExitCode } from './exit-code.ts';
 import { createTableSink, isForPeople } from './formatters.ts';
 import { type CliOptions, flagOfOwnOption, type ParsedLine, parseLine, UsageMistake } from './options.ts';
 
-export const cliCommands: readonly CliCommand[] = [...nodeCommands, ...listCommands, ...changeCommands];
+export const cliCommands: readonly CliCommand[] = [
+  ...nodeCommands,
+  ...clusterCommands,
+  ...listCommands,
+  ...changeCommands,
+];
 
 const usageHead = 'warrenctl [--node <node>] [--address <host:port>] [--timeout <timeout>] [--quiet]';
 

@@ -10,13 +10,20 @@
 import { nearest } from './did-you-mean.ts';
 import { knownKeys, reasonForIgnoring } from './known-keys.ts';
 import { type Entry, Layer, type Problem, type Setting } from './setting.ts';
+import { clusterSettings } from './settings-cluster.ts';
 import { limitSettings } from './settings-limits.ts';
 import { networkSettings } from './settings-network.ts';
 import { nodeSettings } from './settings-node.ts';
 import { userSettings } from './settings-users.ts';
 
 /** Every setting, once. */
-export const settings = { ...networkSettings, ...userSettings, ...limitSettings, ...nodeSettings };
+export const settings = {
+  ...networkSettings,
+  ...clusterSettings,
+  ...userSettings,
+  ...limitSettings,
+  ...nodeSettings,
+};
 
 type ValueOf<S> = S extends Setting<infer T> ? T : never;
 

@@ -76,7 +76,15 @@ export const knownKeys: readonly KnownKeys[] = [
   {
     reason: 'clustering is not built yet',
     patterns: [
-      'cluster_formation.**',
+      'cluster_formation.dns.**',
+      'cluster_formation.k8s.**',
+      'cluster_formation.etcd.**',
+      'cluster_formation.consul.**',
+      'cluster_formation.aws.**',
+      'cluster_formation.node_cleanup.**',
+      'cluster_formation.node_type',
+      'cluster_formation.randomized_startup_delay_range.**',
+      'cluster_formation.lock_*',
       'cluster_partition_handling',
       'cluster_partition_handling.**',
       'queue_master_locator',

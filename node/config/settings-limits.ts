@@ -46,6 +46,13 @@ export const limitSettings = {
     doc: 'Publishers are blocked while less than this is free where the data directory is. The default is raised to two write buffers and 256 MiB; a lower value that was set is obeyed, with a warning.',
     add: (_value, suffix, text) => watermark(suffix, text, diskFraction.parse(text)),
   }),
+  unfinishedContentBytes: scalar({
+    key: 'warren.unfinished_content_bytes',
+    type: byteSize,
+    default: 0,
+    defaultText: '40 % of the memory watermark',
+    doc: 'Messages begun and not complete, of all connections together, may hold so much memory, and never less than `max_message_size`. Beyond it the connection that holds most of it is closed with 506. 0 for the default.',
+  }),
   consumerTimeoutMs: scalar({
     key: 'consumer_timeout',
     type: {

@@ -7,9 +7,12 @@
  * protocol.
  */
 import type { Socket } from 'node:net';
+import { type ReadTaker, withOwnReads } from './reading.ts';
 
 export interface SocketListener {
   onData(chunk: Buffer): void;
+  /** Takes `chunk`, which is used again when this returns. False: did nothing, an own copy has to come with `onData`. */
+  borrow(chunk: Buffer): boolean;
   /** The client will send no more. */
   onEnd(): void;
   /** The stream is gone, for whatever reason; nothing follows. Called once. */
@@ -34,7 +37,7 @@ export interface ClientSocket {
   destroy(): void;
 }
 
-export class TcpClientSocket implements ClientSocket {
+export class TcpClientSocket implements ClientSocket, ReadTaker {
   readonly peerHost: string;
   readonly peerPort: number;
   readonly host: string;
@@ -43,7 +46,9 @@ export class TcpClientSocket implements ClientSocket {
   private readonly socket: Socket;
   private listener: SocketListener | null = null;
 
-  constructor(socket: Socket) {
+  /** @param accepted paused, and nobody else's from now on */
+  constructor(accepted: Socket) {
+    const socket = withOwnReads(accepted, this);
     this.socket = socket;
     this.peerHost = withoutMappedPrefix(socket.remoteAddress ?? '');
     this.peerPort = socket.remotePort ?? 0;
@@ -80,9 +85,16 @@ export class TcpClientSocket implements ClientSocket {
     this.socket.destroy();
   }
 
+  onData(chunk: Buffer): void {
+    this.listener?.onData(chunk);
+  }
+
+  borrow(chunk: Buffer): boolean {
+    return this.listener !== null && this.listener.borrow(chunk);
+  }
+
   private attach(): void {
     let cause = 'closed by the client';
-    this.socket.on('data', (chunk: Buffer) => this.listener?.onData(chunk));
     this.socket.on('end', () => this.listener?.onEnd());
     this.socket.on('error', (error) => {
       cause = error.message; // a fault of the network: 'close' follows

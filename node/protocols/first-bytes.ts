@@ -48,6 +48,10 @@ export class FirstBytes implements SocketListener, PendingHandshake {
     else this.handOver(protocol, header);
   }
 
+  borrow(): boolean {
+    return false;
+  }
+
   onEnd(): void {
     this.socket.destroy();
   }

@@ -4,9 +4,12 @@
  */
 import type { Access } from '../access/access.ts';
 import type { BrokerForFrontEnds } from '../broker/front-end.ts';
+import type { InputTurn } from './amqp091/input-turn.ts';
 import type { BufferPool } from './buffer-pool.ts';
+import type { Endings } from './endings.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Timers } from './timers.ts';
+import type { UnfinishedContents } from './unfinished-contents.ts';
 
 export interface FrontEndSettings {
   /** Proposed to clients, which may only lower it. Bytes. */
@@ -46,4 +49,8 @@ export interface FrontEndContext {
   readonly log: ConnectionLog;
   /** Connections that have not been opened yet, of all listeners. */
   readonly handshakes: Handshakes;
+  /** Connections that have ended and hold something, of all listeners. */
+  readonly endings: Endings;
+  readonly unfinished: UnfinishedContents;
+  readonly inputTurn: InputTurn;
 }

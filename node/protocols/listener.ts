@@ -50,7 +50,7 @@ export class Listener {
     protocols: readonly Protocol[],
     context: FrontEndContext,
   ): Promise<Listener> {
-    const server = createServer({ noDelay: true }, (socket: Socket) => {
+    const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket: Socket) => {
       // Gone between accept and here: it has no address any more.
       if (socket.remoteAddress === undefined) socket.destroy();
       else FirstBytes.take(new TcpClientSocket(socket), protocols, context);

@@ -60,6 +60,7 @@ const NO_BYTES = Buffer.alloc(0);
 export class Outbox implements Flushable {
   readonly turnStage = TurnStage.sockets;
   isDirty = false;
+  readonly pool: BufferPool;
   /** Where writers put bytes, from `at` on, after `reserve`. */
   buffer: Buffer = NO_BYTES;
   at = 0;
@@ -73,7 +74,6 @@ export class Outbox implements Flushable {
   isAnswerFlowOpen = true;
 
   private readonly socket: ClientSocket;
-  private readonly pool: BufferPool;
   private readonly turn: TurnQueue;
   private readonly owner: OutboxOwner;
   private pieceStart = 0;
@@ -133,6 +133,11 @@ export class Outbox implements Flushable {
     this.reserve(length);
     bytes.copy(this.buffer, this.at, start, end);
     this.wroteContent(length);
+  }
+
+  /** `buffers` of the pool are given back when what was written in this turn has left. Nobody else may have them. */
+  giveWhenSent(buffers: readonly Buffer[]): void {
+    for (const buffer of buffers) this.used.push(buffer);
   }
 
   /** One write for everything of this turn. */

@@ -51,6 +51,26 @@ const binding = (source: string, destination: string, routingKey = '') =>
 
 const tokensOf = (queue: FakeQueue): readonly number[] => queue.taken.map(({ token }) => token);
 
+// Consumers find their prepared method by the Address itself.
+test('routes with the same words to one queue share their Address, whoever publishes', async () => {
+  const scene = new Scene();
+  await scene.queues('a', 'b');
+  await scene.session.bind(binding('amq.direct', 'a', 'a'));
+  const { address } = scene.route('', 'a');
+  const other = scene.session.createPublisher(new RecordingSink(), 2).route('', 'a');
+  assert.ok(!(other instanceof Refusal));
+  assert.equal(other.address, address);
+  for (const [exchange, key] of [
+    ['', 'b'], // another queue
+    ['amq.direct', 'a'], // the same queue, other words
+    ['amq.fanout', 'a'], // two queues
+  ] as const) {
+    const route = scene.route(exchange, key);
+    assert.notEqual(route.address, address);
+    assert.deepEqual([route.address.exchange, route.address.routingKey], [exchange, key]);
+  }
+});
+
 test('what the queues answer at once is the answer of the publish', async () => {
   const cases: readonly (readonly [PublishOutcome, PublishOutcome, PublishResult])[] = [
     [accepted, accepted, PublishResult.accepted],
@@ -400,4 +420,28 @@ test('behaviour 126: an answer to a reply address goes to the consumer, without 
   assert.deepEqual(delivered, ['pong']);
   assert.ok(!scene.session.isReplyAddress(consumer.address));
   assert.ok(scene.session.isReplyAddress('amq.rabbitmq.reply-to'));
+});
+
+test('mayStore is false only where no queue would put the message on disk for good', async () => {
+  const scene = new Scene();
+  const isStored = (isPersistent: boolean) =>
+    scene.publisher.mayStore(
+      scene.route('amq.fanout', ''),
+      message('amq.fanout', '', { deliveryMode: isPersistent ? 2 : 1 }),
+    );
+  assert.deepEqual([isStored(false), isStored(true)], [false, false], 'no queue');
+  await scene.session.declareQueue(queueRequest('transient', { isDurable: false }));
+  await scene.session.bind(binding('amq.fanout', 'transient'));
+  assert.deepEqual([isStored(false), isStored(true)], [false, false]);
+  await scene.session.declareQueue(queueRequest('classic', { isDurable: true }));
+  await scene.session.bind(binding('amq.fanout', 'classic'));
+  assert.deepEqual([isStored(false), isStored(true)], [false, true]);
+  await scene.session.declareQueue(
+    queueRequest('quorum', { isDurable: true, arguments: [['x-queue-type', { t: 'S', v: 'quorum' }]] }),
+  );
+  await scene.session.bind(binding('amq.fanout', 'quorum'));
+  assert.deepEqual([isStored(false), isStored(true)], [true, true]);
+  const stale = scene.route('', 'transient');
+  await scene.session.declareQueue(queueRequest('another'));
+  assert.equal(scene.publisher.mayStore(stale, message('', 'transient')), true, 'nobody knows where it goes now');
 });

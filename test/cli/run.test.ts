@@ -6,55 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AdminRefusal } from '../../node/admin/operations.ts';
 import { LinkFault } from '../../node/cli/admin-link.ts';
-import type { CliWorld } from '../../node/cli/command.ts';
-import { cliCommands, runCli } from '../../node/cli/run.ts';
-import { createFakeLink } from './support/fake-link.ts';
+import { cliCommands } from '../../node/cli/run.ts';
 import { createFakeOperations, type FakeOperations } from './support/fake-operations.ts';
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-  readonly address: string | null;
-  readonly written: string | null;
-}
-
-interface RunOptions {
-  readonly operations?: FakeOperations;
-  readonly fault?: LinkFault;
-  readonly files?: Readonly<Record<string, string>>;
-  readonly environment?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
-}
-
-async function run(line: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const operations = options.operations ?? createFakeOperations();
-  const files: Readonly<Record<string, string>> = { './data/.erlang.cookie': 'c', ...options.files };
-  let out = '';
-  let err = '';
-  let address: string | null = null;
-  let written: string | null = null;
-  const world: CliWorld = {
-    environment: options.environment ?? {},
-    hostName: 'fake.example.com',
-    writeOut: (text) => void (out += text),
-    writeErr: (text) => void (err += text),
-    readFile: (path) => {
-      const content = files[path];
-      if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
-      return content;
-    },
-    writeFile: (_path, content) => void (written = content),
-    readStdin: async () => options.stdin ?? '',
-    openLink: async (link) => {
-      address = link.address;
-      if (options.fault !== undefined) throw options.fault;
-      return createFakeLink(operations);
-    },
-  };
-  const code = await runCli(line, world);
-  return { code, out, err, address, written };
-}
+import { type RunOptions, run } from './support/run-line.ts';
 
 function withQueues(): FakeOperations {
   const operations = createFakeOperations();
@@ -155,6 +109,18 @@ test('changes print their banner and reach the node', async () => {
     ],
     [['trace_off'], 'Stopping tracing for vhost "/" ...\nTrace disabled for vhost /\n', 'setTracing / false'],
     [['delete_vhost', 'v1'], 'Deleting vhost "v1" ...\n', 'deleteVhost v1'],
+    [
+      ['set_policy', '-p', 'v1', '--priority', '3', '--apply-to', 'queues', 'two', '^two\\.', '{"max-length":2}'],
+      'Setting policy "two" for pattern "^two\\." to "{"max-length":2}" with priority "3" for vhost "v1" ...\n',
+      'setPolicy v1 two ^two\\. {"max-length":2} 3 queues',
+    ],
+    [
+      ['set_operator_policy', 'op', 'x', '{"max-length":2}'],
+      'Setting operator policy override "op" for pattern "x" to "{"max-length":2}" with priority "0" for vhost "/" ...\n',
+      'setOperatorPolicy / op x {"max-length":2} 0 all',
+    ],
+    [['clear_policy', 'two'], 'Clearing policy "two" on vhost "/" ...\n', 'clearPolicy / two'],
+    [['clear_operator_policy', 'op'], 'Clearing operator policy "op" on vhost "/" ...\n', 'clearOperatorPolicy / op'],
     [['purge_queue', 'q'], "Purging queue 'q' in vhost '/' ...\n", 'purge / q'],
     [
       ['delete_queue', 'q'],
@@ -362,4 +328,128 @@ test('help names every command, and every command has a usage line', async () =>
     assert.match(out, new RegExp(`   ${command.name} `));
     assert.match((await run(['help', command.name])).out, new RegExp(` ${command.name}`));
   }
+});
+
+test('cluster_status prints sections, nodes that are down or did not answer among them', async () => {
+  const { out, code } = await run(['cluster_status']);
+  assert.equal(code, 0);
+  const plain = out.replaceAll(/\x1b\[\d+m/g, '');
+  assert.equal(
+    plain,
+    `Cluster status of node rabbit@fake ...
+Basics
+
+Cluster name: fakes
+
+Disk Nodes
+
+rabbit@fake
+rabbit@down
+
+RAM Nodes
+
+rabbit@mute
+
+Running Nodes
+
+rabbit@fake
+rabbit@mute
+
+Versions
+
+rabbit@fake: RabbitMQ 3.13.7 (Warren 0.1.0) on Node
+rabbit@mute: (did not answer)
+
+Maintenance status
+
+Node: rabbit@fake, status: not under maintenance
+Node: rabbit@mute, status: not under maintenance
+
+Alarms
+
+Memory alarm on node rabbit@fake
+Free disk space alarm on node rabbit@fake
+
+Network Partitions
+
+(none)
+
+Listeners
+
+Node: rabbit@fake, interface: [::], port: 5672, protocol: amqp, purpose: AMQP 0-9-1
+
+Feature flags
+
+(none)
+`,
+  );
+});
+
+test("cluster_status for machines has rabbitmqctl's keys", async () => {
+  const { out } = await run(['cluster_status', '--formatter', 'json']);
+  assert.deepEqual(JSON.parse(out), {
+    alarms: ['Memory alarm on node rabbit@fake', 'Free disk space alarm on node rabbit@fake'],
+    cluster_name: 'fakes',
+    disk_nodes: ['rabbit@fake', 'rabbit@down'],
+    feature_flags: [],
+    listeners: {
+      'rabbit@fake': [{ interface: '[::]', node: 'rabbit@fake', port: 5672, protocol: 'amqp', purpose: 'AMQP 0-9-1' }],
+    },
+    maintenance_status: { 'rabbit@fake': 'not under maintenance', 'rabbit@mute': 'not under maintenance' },
+    partitions: {},
+    ram_nodes: ['rabbit@mute'],
+    running_nodes: ['rabbit@fake', 'rabbit@mute'],
+    versions: {
+      'rabbit@fake': {
+        erlang_version: 'Node',
+        rabbitmq_name: 'RabbitMQ',
+        rabbitmq_version: '3.13.7',
+        warren_version: '0.1.0',
+      },
+    },
+  });
+});
+
+test('await_online_nodes asks until enough nodes run, or its time is over', async () => {
+  const operations = createFakeOperations(); // one node more each time it is asked
+  const { out, code } = await run(['await_online_nodes', '3'], { operations });
+  assert.equal(out, 'Will wait for at least 3 nodes to join the cluster of rabbit@fake. Timeout: 60 seconds.\n');
+  assert.equal(code, 0);
+  assert.deepEqual(operations.calls, ['runningNodes', 'runningNodes', 'runningNodes']);
+  const late = await run(['await_online_nodes', '900', '-t', '0.001']);
+  assert.equal(late.err, "Error:\nError: timed out while waiting. Not enough nodes joined rabbit@fake's cluster.\n");
+  assert.equal(late.code, 70);
+  assert.equal((await run(['await_online_nodes', 'x'])).code, 65);
+});
+
+test('forget_cluster_node reaches the node and says why not', async () => {
+  const operations = createFakeOperations();
+  const { out, code } = await run(['forget_cluster_node', 'rabbit@down'], { operations });
+  assert.equal(out, 'Removing node rabbit@down from the cluster\n');
+  assert.deepEqual([code, operations.calls], [0, ['forget rabbit@down']]);
+  operations.nextRefusal = new AdminRefusal('node-running', 'it runs');
+  const refused = await run(['forget_cluster_node', 'rabbit@fake'], { operations });
+  assert.deepEqual([refused.code, refused.err], [69, 'Error:\nit runs\n']);
+  const offline = await run(['forget_cluster_node', '--offline', 'rabbit@down'], { operations });
+  assert.equal(offline.code, 64);
+  assert.match(offline.err, /--offline is not supported/);
+});
+
+test('list_queues says which queues it wants, and warns of nodes that did not answer', async () => {
+  const cases: readonly (readonly [flags: readonly string[], scope: string])[] = [
+    [[], ''],
+    [['--online'], ' online'],
+    [['--offline'], ' offline'],
+    [['--online', '--offline'], ''],
+    [['--online', '--local'], ' local'],
+  ];
+  for (const [flags, scope] of cases) {
+    const operations = createFakeOperations();
+    await run(['list_queues', 'name', ...flags], { operations });
+    assert.deepEqual(operations.calls, [`list queues / name${scope}`]);
+  }
+  const operations = createFakeOperations();
+  operations.tableByKind.set('queues', { columns: ['name'], rows: [['q']], notes: ['node b is silent'] });
+  const { out, err, code } = await run(['list_queues', '--formatter', 'json'], { operations });
+  assert.deepEqual([out, err, code], ['[\n{"name":"q"}\n]\n', 'Warning: node b is silent\n', 0]);
 });

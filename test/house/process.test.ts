@@ -102,6 +102,16 @@ test('warrenctl finds the node by its data directory, changes it, and stops it',
   assert.equal(conflict.code, 65);
   assert.match(conflict.err, /nothing was imported:\n {2}queues\[1\] 'q' in vhost 'v1': exists with other properties/);
   assert.equal((await ctl('-s', '-p', 'v1', 'list_queues', 'name')).out, 'q\n');
+  assert.equal((await ctl('-q', '-p', 'v1', 'set_policy', 'short', '^q$', '{"max-length":3}')).code, 0);
+  const policies = ['name', 'policy', 'operator_policy', 'effective_policy_definition'];
+  assert.equal(
+    (await ctl('-q', '-p', 'v1', 'list_queues', ...policies)).out,
+    'name\tpolicy\toperator_policy\teffective_policy_definition\nq\tshort\t\t[{"max-length",3}]\n',
+  );
+  const invalid = await ctl('set_policy', 'p', '.*', '{"ha-mode":"nope"}');
+  assert.equal(invalid.code, 69);
+  assert.match(invalid.err, /^Error:\nValidation failed\n\n<<"nope">> is not a valid ha-mode value\n/);
+  assert.equal((await ctl('clear_policy', 'p')).err, 'Error:\nParameter does not exist\n');
   assert.equal((await ctl('stop')).code, 0);
   assert.equal((await node.ended).code, 0);
 });

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BODY_PART_BYTES_MAX, ContentAssembler } from '../../node/protocols/amqp091/content-assembler.ts';
+import { BufferPool } from '../../node/protocols/buffer-pool.ts';
+import { FakeTimers } from './support/fakes.ts';
 
 const KIB = 1024;
 
@@ -14,8 +16,8 @@ function header(bodyBytes: number): Buffer {
 }
 
 /** Begun, with its header: the next is body. */
-function assembling(bodyBytes: number): ContentAssembler {
-  const content = new ContentAssembler(128 * KIB * KIB);
+function assembling(bodyBytes: number, pool = new BufferPool(new FakeTimers())): ContentAssembler {
+  const content = new ContentAssembler(128 * KIB * KIB, pool);
   content.begin(Buffer.alloc(0));
   const payload = header(bodyBytes);
   content.onHeader(payload, 0, payload.length);
@@ -45,7 +47,7 @@ test('a body cut into any pieces comes out whole, in parts of at most 256 KiB', 
         assert.equal(isWhole, end === body.length);
         at = end;
       }
-      const { head, propertiesEnd, tail } = content.takeHead();
+      const { head, propertiesEnd, tail } = content.take();
       const parts = [head.subarray(propertiesEnd), ...tail];
       assert.ok(parts.every((part) => part.length <= BODY_PART_BYTES_MAX));
       assert.ok(Buffer.concat(parts).equals(body));
@@ -65,7 +67,7 @@ test('a piece that is most of its chunk stays where it is; one that would keep a
   body.copy(shared, 0, 320 * KIB);
   content.onBody(shared, 0, 64 * KIB);
   content.onBody(body, 384 * KIB, body.length);
-  const { head, propertiesEnd, tail } = content.takeHead();
+  const { head, propertiesEnd, tail } = content.take();
   assert.ok(Buffer.concat([head.subarray(propertiesEnd), ...tail]).equals(body));
   assert.equal(tail.filter((part) => part.buffer === own.buffer).length, 1);
   assert.ok(tail.every((part) => part.buffer !== shared.buffer));
@@ -76,6 +78,6 @@ test('a piece larger than a part is cut', () => {
   const content = assembling(body.length);
   content.onBody(body, 0, 300 * KIB);
   content.onBody(body, 300 * KIB, body.length);
-  const { head, tail } = content.takeHead();
+  const { head, tail } = content.take();
   assert.ok([head, ...tail].every((part) => part.length <= BODY_PART_BYTES_MAX + 2));
 });

@@ -3,14 +3,20 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BufferPool, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES } from '../../node/protocols/buffer-pool.ts';
+import {
+  BufferPool,
+  LARGE_BUFFER_BYTES,
+  PART_BUFFER_BYTES,
+  PARTS_KEPT_MS,
+  SMALL_BUFFER_BYTES,
+} from '../../node/protocols/buffer-pool.ts';
 import { BORROWED_PIECE_BYTES_MIN, CONTROL_BYTES_MAX, HIGH_WATER_BYTES, Outbox } from '../../node/protocols/outbox.ts';
-import { FakeSocket, FakeTurns } from './support/fakes.ts';
+import { FakeSocket, FakeTimers, FakeTurns } from './support/fakes.ts';
 
 function outboxWith() {
   const turns = new FakeTurns();
   const socket = new FakeSocket();
-  const pool = new BufferPool();
+  const pool = new BufferPool(new FakeTimers());
   const said: string[] = [];
   const outbox = new Outbox(socket, pool, turns.turn, {
     onOutputFlow: (isOpen) => void said.push(isOpen ? 'open' : 'closed'),
@@ -51,6 +57,34 @@ test('a buffer is used again only after its bytes were written', () => {
   assert.notEqual(pool.take(1), buffer);
   socket.drain();
   assert.equal(pool.take(1), buffer);
+});
+
+test('what was lent is given back only when all of its turn was written', () => {
+  const { turns, socket, pool, outbox } = outboxWith();
+  socket.isRead = false;
+  const part = pool.take(PART_BUFFER_BYTES);
+  outbox.appendContent(part, 0, part.length);
+  outbox.giveWhenSent([part]);
+  turns.endAll();
+  assert.notEqual(pool.take(PART_BUFFER_BYTES), part);
+  socket.drain();
+  assert.equal(pool.take(PART_BUFFER_BYTES), part);
+});
+
+test('parts that nobody wanted for a while are not kept', () => {
+  const timers = new FakeTimers();
+  const pool = new BufferPool(timers);
+  const parts = [1, 2, 3].map(() => pool.take(PART_BUFFER_BYTES));
+  for (const part of parts) pool.give(part);
+  let wanted = parts[2]!;
+  for (let second = 0; second < 3; second++) {
+    wanted = pool.take(PART_BUFFER_BYTES);
+    assert.ok(parts.includes(wanted));
+    pool.give(wanted);
+    timers.advance(PARTS_KEPT_MS);
+  }
+  assert.ok(pool.take(PART_BUFFER_BYTES) === wanted, 'one was wanted all the time');
+  assert.ok(!parts.includes(pool.take(PART_BUFFER_BYTES)), 'the other two were not');
 });
 
 test('idle connections take small buffers, busy ones large ones', () => {

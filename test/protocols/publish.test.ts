@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PublishResult } from '../../node/broker/session.ts';
+import { COMMITTED_PER_TURN_MAX } from '../../node/protocols/amqp091/channel-publish.ts';
 import { methodFrame } from '../../proto/amqp091/frame-writer.ts';
 import type { Method } from '../../proto/amqp091/methods.generated.ts';
 import { bodyFrame, headerFrame, openClient, publishFrames, TestClient } from './support/client.ts';
@@ -218,6 +219,42 @@ test('tx: nothing is published before commit, all of it then, and commit-ok wait
   assert.deepEqual(await client.names(), ['1 tx.rollback-ok', '1 tx.commit-ok']);
   assert.equal(publisher.published.length, 2);
 });
+
+test('tx: what nobody stores is committed so many in a turn, in order, all of it even when the client goes meanwhile', async () => {
+  for (const isCut of [false, true]) {
+    const { client, publisher } = await uncommitted(COMMITTED_PER_TURN_MAX * 2 + 5);
+    publisher.isStoring = false;
+    client.send(1, { name: 'tx.commit' });
+    client.publish(1, 'after');
+    const counts = [publisher.published.length];
+    if (isCut) client.socket.destroy();
+    for (let turn = 0; turn < 2; turn++) {
+      client.turns.endOne();
+      counts.push(publisher.published.length);
+    }
+    assert.deepEqual(counts, [COMMITTED_PER_TURN_MAX, COMMITTED_PER_TURN_MAX * 2, COMMITTED_PER_TURN_MAX * 2 + 5]);
+    const bodies = publisher.published.map(({ message }) => message.body().toString());
+    assert.ok(bodies.every((body, index) => body === String(index)));
+    if (!isCut) assert.equal((await client.names()).at(-1), '1 tx.commit-ok');
+  }
+});
+
+test('tx: what may be stored is committed in one turn, so that it is on disk whole or not at all', async () => {
+  const { client, publisher } = await uncommitted(COMMITTED_PER_TURN_MAX * 2);
+  client.send(1, { name: 'tx.commit' });
+  assert.equal(publisher.published.length, COMMITTED_PER_TURN_MAX * 2);
+});
+
+async function uncommitted(count: number) {
+  const client = await openClient();
+  client.send(1, { name: 'tx.select' });
+  for (let i = 0; i < count; i++) {
+    client.publish(1, String(i));
+    if (i % 1000 === 0) await client.settle();
+  }
+  await client.settle();
+  return { client, publisher: client.session.publishers[0]! };
+}
 
 test('tx: a refused publish makes the commit partial; modes exclude each other', async () => {
   const partial = await openClient();

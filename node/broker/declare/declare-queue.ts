@@ -149,6 +149,7 @@ function newDefinition(
     owner: isKept ? null : { nodeId, incarnation, connectionId },
     leader: nodeId,
     epoch: 0,
+    replication: null,
   };
 }
 

@@ -48,6 +48,8 @@ export class Exchange {
   alternateExchange: string | null;
   /** Number of the router's last walk that came by: never twice in one walk. */
   visit: number;
+  /** The exchange was deleted: it routes nothing, though bindings that lead here may still be on their way out. */
+  isGone: boolean;
 
   constructor(definition: ExchangeDefinition, type: ExchangeType, table: BindingTable) {
     this.definition = definition;
@@ -55,5 +57,6 @@ export class Exchange {
     this.table = table;
     this.alternateExchange = null;
     this.visit = 0;
+    this.isGone = false;
   }
 }

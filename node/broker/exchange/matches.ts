@@ -73,7 +73,7 @@ export class Matches {
   }
 
   walkLater(exchange: Exchange): void {
-    if (exchange.visit === this.visit) return;
+    if (exchange.visit === this.visit || exchange.isGone) return;
     exchange.visit = this.visit;
     this.exchanges.push(exchange);
   }

@@ -52,6 +52,7 @@ export class ClassicQueue
   implements LiveQueue, ContentsOwner, LifetimeQueue, UpkeepQueue, GetQueue, QueueParts, LogBarrier
 {
   readonly id: number;
+  readonly isLed = true;
   definition: QueueDefinition;
   readonly counters = new QueueCounters();
   readonly turnStage = TurnStage.queues;
@@ -269,7 +270,7 @@ export class ClassicQueue
 
   private hold(holder: Holder, item: QueuedMessage): void {
     const timeoutMs = holder.timeoutMs;
-    const nowMs = timeoutMs > 0 ? this.context.clock.monotonicMs() : 0;
+    const nowMs = timeoutMs > 0 ? Math.ceil(this.context.clock.monotonicMs()) : 0; // kept per message: an integer needs no object
     if (timeoutMs > 0) this.upkeep.watchTimeout(nowMs + timeoutMs);
     this.unsettled.add(holder, item, nowMs);
     const isOver = this.unsettled.memoryBytes > this.context.limits.windowBytesMax;
@@ -318,7 +319,7 @@ export class ClassicQueue
     if (consumer !== null) this.afterConsumer();
   }
 
-  /** In order, to the original positions; the rest in later turns. */
+  /** To the original positions; the rest in later turns. */
   private returnSome(countMax: number): void {
     const isAll = this.returning.step(countMax, (item) => {
       this.unsettled.exit(item);
@@ -328,13 +329,11 @@ export class ClassicQueue
     this.wake();
   }
 
-  /** In order, to the original positions. */
+  /** A holder keeps none of what it has, to the original positions; the rest in later turns. */
   giveBackAll(held: Holder): void {
-    const items = this.unsettled.takeAll(held);
-    for (let i = 0; i < items.length; i++) this.contents.giveBack(items[i]!, false);
-    this.contents.limitReturned();
+    this.returning.add(this.unsettled.takeAll(held));
+    this.returnSome(RETURNS_PER_TURN_MAX);
     if (held.consumer !== null) this.scheduler.update(held.consumer);
-    this.wake();
   }
 
   // Turn and time

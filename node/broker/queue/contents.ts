@@ -139,6 +139,7 @@ export class Contents implements QueueLogListener, DyingOwner {
       this.wallMs,
       expiresAtMs,
     );
+    if (message.isRepeated) item.isRedelivered = true;
     this.lanes.push(item);
     if (isPersistent) {
       this.persistentCount++;
@@ -378,7 +379,7 @@ export class Contents implements QueueLogListener, DyingOwner {
     const hasUnwritten = !this.awaiting.isEmpty || lanes.isOverWindow;
     const unwrittenBytes = hasUnwritten ? this.context.store.unwrittenBytes : 0;
     flow.evaluate(this.queue, nowMs, unwrittenBytes, lanes.memoryBytes, this.isHeldForDeaths);
-    if (lanes.isOverWindow && !flow.isHeldForConsumers) lanes.relieve(log);
+    if (lanes.isOverWindow && !flow.isHeldForConsumers && lanes.relieve(log)) this.queue.wake();
     lanes.pump(log, isWanted || this.isDyingOff);
     this.isDyingOff = false;
   }

@@ -10,6 +10,7 @@
  *
  * Also reads content back for a message that has to be written anew.
  */
+import { LazyMap } from '../../../proto/base/lazy-map.ts';
 import { RingQueue } from '../../../proto/base/ring-queue.ts';
 import { type QueuedMessage, StoreState } from '../../../proto/entry/queued-message.ts';
 import type { DeadLetterSink, DeadLetters, DeathReason } from './context.ts';
@@ -35,10 +36,10 @@ export class Dying implements DeadLetterSink, ContentWaiter {
   private readonly owner: DyingOwner;
   private readonly deadLetters: DeadLetters;
   /** By position. */
-  private readonly items = new Map<number, QueuedMessage>();
+  private readonly items = new LazyMap<number, QueuedMessage>();
   private readonly waiting = new RingQueue<QueuedMessage>();
   /** Of those that wait, or whose content is being read; null: it goes back into the queue. */
-  private readonly reasons = new Map<number, DeathReason | null>();
+  private readonly reasons = new LazyMap<number, DeathReason | null>();
   private totalBytes = 0;
   private begunCount = 0;
   private begunBytes = 0;

@@ -15,6 +15,7 @@
  * In: what was drained, what waits, the monotonic time. Out: `onFlow` to each
  * sink that published while full, once each way. Must not know messages.
  */
+import { LazySet } from '../../../proto/base/lazy-map.ts';
 import type { QueueMemoryLimits } from './context.ts';
 import type { PublishSink, Queue } from './queue.ts';
 
@@ -28,7 +29,7 @@ type Fullness = 'open' | 'disk' | 'consumers' | 'deaths';
 
 export class QueueFlow {
   private readonly limits: QueueMemoryLimits;
-  private readonly held = new Set<PublishSink>();
+  private readonly held = new LazySet<PublishSink>();
   private fullness: Fullness = 'open';
   private drainedBytes = 0;
   private drainedSinceMs = 0;
@@ -77,7 +78,7 @@ export class QueueFlow {
 
   /** Everybody may go on: also when the queue is deleted. */
   letGo(queue: Queue): void {
-    const sinks = [...this.held];
+    const sinks = [...this.held.values()];
     this.held.clear();
     this.isFull = false;
     this.fullness = 'open';

@@ -14,6 +14,8 @@ import type { Queue } from './queue.ts';
 export type EffectivePolicy = Readonly<Record<string, unknown>> | null;
 
 export interface LiveQueue extends Queue {
+  /** Led on this node. */
+  readonly isLed: boolean;
   /** Arguments and policy together, as they count now. */
   readonly settings: QueueSettings;
   /** Exact, at any time, without a sink: for topology, metrics and management on this node. */

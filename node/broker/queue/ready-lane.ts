@@ -6,7 +6,7 @@
  * The gap has no objects: only its first and last position, and an exact count
  * and sum of body bytes. When the head runs empty the log is asked for the
  * gap's next messages; when memory is short the tail's oldest join the gap as
- * soon as they are on disk. A requeued message may have lost its content too
+ * soon as they are on disk. A requeued message may lose its content too
  * (`message` null): it is fetched when its turn comes.
  *
  * In: pushes, requeues, answers of the log. Out: the next message, or none
@@ -16,10 +16,17 @@ import { invariant } from '../../../proto/base/invariant.ts';
 import { RingQueue } from '../../../proto/base/ring-queue.ts';
 import { type QueuedMessage, StoreState } from '../../../proto/entry/queued-message.ts';
 import type { QueueLog, RecoveredLane } from '../../../storage/message-store.ts';
-import { PositionHeap } from './position-heap.ts';
+import { PositionMap } from './position-map.ts';
+import { ReturnedItems } from './returned-items.ts';
+import { ReturnedPaging } from './returned-paging.ts';
 
 const FETCH_COUNT_MAX = 256;
 const FETCH_BYTES_MAX = 256 * 1024;
+/** On their way to the disk at a time, of one lane, so that no commit takes long: some 5 ms of work. */
+export const LEAVING_COUNT_MAX = 8192;
+const LEAVING_BYTES_MAX = 4 * 1024 * 1024;
+/** Moved from head to tail in one turn: a millisecond or two. */
+export const CUT_PER_TURN_MAX = 16_384;
 
 /** What a lane adds up to, kept by ReadyLanes over all lanes. */
 export interface LaneTotals {
@@ -47,12 +54,15 @@ type ReadPurpose = 'none' | 'gap' | 'requeued' | 'waiter' | 'void';
 export class ReadyLane {
   readonly lane: number;
   private readonly totals: LaneTotals;
-  private readonly requeued = new PositionHeap();
+  private readonly requeued = new ReturnedItems();
+  /** Null until it is needed. */
+  private requeuedPaging: ReturnedPaging | null = null;
   private head = new RingQueue<QueuedMessage>();
   /** Everything from this position on is handed out for the first time, in this run or an earlier one. */
   handedOutBelow = 0;
   private tail = new RingQueue<QueuedMessage>();
   private headBytes = 0;
+  private tailBytes = 0;
 
   private gapFirst = 0;
   private gapLast = -1;
@@ -70,7 +80,7 @@ export class ReadyLane {
   private purpose: ReadPurpose = 'none';
   private readUntil = 0;
   /** Requeued without content, by position. */
-  private readonly contentless = new Map<number, QueuedMessage>();
+  private contentless = new PositionMap();
   private contentlessLast = -1;
   /** Not in this lane any more, but their content is wanted. In the order asked, and by position. */
   private readonly waiting = new RingQueue<QueuedMessage>();
@@ -91,7 +101,7 @@ export class ReadyLane {
   }
 
   get leavingMemoryBytes(): number {
-    return this.leavingBytes;
+    return this.leavingBytes + (this.requeuedPaging?.bytes ?? 0);
   }
 
   /** All that was on disk when the log was opened. */
@@ -114,6 +124,7 @@ export class ReadyLane {
       this.headBytes += memoryBytes;
     } else {
       this.tail.push(item);
+      this.tailBytes += memoryBytes;
     }
     this.enter(item, memoryBytes);
   }
@@ -122,8 +133,7 @@ export class ReadyLane {
   requeue(item: QueuedMessage, isKept: boolean): void {
     if (!isKept && item.storeState === StoreState.stored) item.message = null;
     if (item.message === null) {
-      this.contentless.set(item.position, item);
-      if (item.position > this.contentlessLast) this.contentlessLast = item.position;
+      this.noteContentless(item);
       this.totals.count++;
       this.totals.bytes += item.bodyBytes;
     } else {
@@ -143,7 +153,9 @@ export class ReadyLane {
   /** Takes what `peek` gave. */
   shift(): QueuedMessage {
     let item = this.requeued.shift();
-    if (item === null) {
+    if (item !== null) {
+      this.requeuedPaging?.onTaken(item);
+    } else {
       item = this.head.shift();
       invariant(item !== null && item.message !== null, 'a lane was asked for a message that it did not show');
       this.headBytes -= item.message.memoryBytes;
@@ -225,7 +237,7 @@ export class ReadyLane {
     for (let i = 0; i < items.length; i++) {
       const read = items[i]!;
       const item = this.contentless.get(read.position);
-      if (item === undefined || read.message === null) continue;
+      if (item === null || read.message === null) continue;
       this.contentless.delete(read.position);
       item.message = read.message;
       this.totals.memoryCount++;
@@ -264,17 +276,20 @@ export class ReadyLane {
     this.tail = empty;
     this.leavingCount = 0;
     this.leavingBytes = 0;
-    this.headBytes = 0;
-    for (let i = 0; i < this.head.length; i++) this.headBytes += this.head.at(i).message!.memoryBytes;
+    this.headBytes = this.tailBytes;
+    this.tailBytes = 0;
   }
 
   /**
-   * Begins to take `bytes` out of memory: gives the oldest of the tail to the log; those that are on disk leave with
-   * `leave`. Without a gap the newer part of the head becomes tail first.
+   * Begins to take `bytes` out of memory, or as much of it as one turn may: gives the oldest of the tail to the log, then
+   * what was requeued; those that are on disk leave with `leave`. Without a gap the newer part of the head becomes tail
+   * first.
+   * @returns false when it is to be called again in the next turn
    */
-  page(log: QueueLog, bytes: number, headBytesMax: number): void {
-    if (this.gapCount === 0) this.cutHead(headBytesMax);
-    while (this.leavingBytes < bytes && this.leavingCount < this.tail.length) {
+  page(log: QueueLog, bytes: number, headBytesMax: number): boolean {
+    if (this.gapCount === 0 && !this.cutHead(headBytesMax)) return false;
+    const until = Math.min(bytes, LEAVING_BYTES_MAX);
+    while (this.leavingBytes < until && this.leavingCount < Math.min(this.tail.length, LEAVING_COUNT_MAX)) {
       const item = this.tail.at(this.leavingCount);
       if (item.storeState === StoreState.none) {
         log.page(item);
@@ -283,23 +298,32 @@ export class ReadyLane {
       this.leavingCount++;
       this.leavingBytes += item.message!.memoryBytes;
     }
+    if (this.leavingBytes >= until || this.requeued.length === 0) return true;
+    this.requeuedPaging ??= new ReturnedPaging(this.requeued, this.drop);
+    return this.requeuedPaging.page(log, until - this.leavingBytes, headBytesMax / 2);
   }
 
-  private cutHead(headBytesMax: number): void {
-    if (this.headBytes <= headBytesMax) return;
+  /** @returns true when the head is as small as it can become; false when this goes on in the next turn */
+  private cutHead(headBytesMax: number): boolean {
+    if (this.headBytes <= headBytesMax) return true;
     this.leavingCount = 0;
     this.leavingBytes = 0;
-    while (this.headBytes > headBytesMax && this.head.length > 1) {
+    for (let count = 0; this.headBytes > headBytesMax && this.head.length > 1; count++) {
       const last = this.head.peekLast()!;
       if (last.storeState === StoreState.none && last.position < this.lastPaged) break; // too late for this one
+      if (count === CUT_PER_TURN_MAX) return false;
       this.head.pop();
-      this.headBytes -= last.message!.memoryBytes;
+      const memoryBytes = last.message!.memoryBytes;
+      this.headBytes -= memoryBytes;
+      this.tailBytes += memoryBytes;
       this.tail.unshift(last);
     }
+    return true;
   }
 
   /** What was asked to leave and is on disk leaves memory. */
   leave(): void {
+    this.requeuedPaging?.onStored();
     while (this.leavingCount > 0) {
       const item = this.tail.peek()!;
       if (item.storeState !== StoreState.stored) break;
@@ -307,6 +331,7 @@ export class ReadyLane {
       const memoryBytes = item.message!.memoryBytes;
       this.leavingCount--;
       this.leavingBytes -= memoryBytes;
+      this.tailBytes -= memoryBytes;
       this.totals.memoryCount--;
       this.totals.memoryBytes -= memoryBytes;
       if (this.gapCount === 0) this.gapFirst = item.position;
@@ -324,6 +349,7 @@ export class ReadyLane {
   purge(log: QueueLog, into: QueuedMessage[]): PurgedFromDisk {
     const before = into.length;
     for (const item of this.requeued.takeAll()) into.push(item);
+    this.requeuedPaging?.clear();
     while (this.head.length > 0) into.push(this.head.shift()!);
     while (this.tail.length > 0) into.push(this.tail.shift()!);
     for (let i = before; i < into.length; i++) this.exit(into[i]!);
@@ -337,6 +363,7 @@ export class ReadyLane {
     this.totals.bytes -= this.gapBytes;
     if (this.purpose === 'gap' || this.purpose === 'requeued') this.purpose = 'void';
     this.headBytes = 0;
+    this.tailBytes = 0;
     this.gapCount = 0;
     this.gapBytes = 0;
     this.gapPersistentCount = 0;
@@ -344,7 +371,7 @@ export class ReadyLane {
     this.gapLast = -1;
     this.leavingCount = 0;
     this.leavingBytes = 0;
-    this.contentless.clear();
+    this.contentless = new PositionMap();
     this.contentlessLast = -1;
     return gone;
   }
@@ -361,6 +388,19 @@ export class ReadyLane {
     }
     const next = ownIn(this.head, first, until, countMax);
     return next < until ? next : ownIn(this.tail, first, until, countMax);
+  }
+
+  /** The content of a requeued message is on disk and leaves memory. */
+  private readonly drop = (item: QueuedMessage): void => {
+    this.totals.memoryCount--;
+    this.totals.memoryBytes -= item.message!.memoryBytes;
+    item.message = null;
+    this.noteContentless(item);
+  };
+
+  private noteContentless(item: QueuedMessage): void {
+    this.contentless.add(item);
+    if (item.position > this.contentlessLast) this.contentlessLast = item.position;
   }
 
   private enter(item: QueuedMessage, memoryBytes: number): void {

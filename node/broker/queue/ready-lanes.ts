@@ -99,18 +99,24 @@ export class ReadyLanes {
     this.laneOf(lane).onRead(items, isEnd, waiter);
   }
 
-  /** Takes content out of memory until the window is kept: what the disk has leaves now, the rest is given to the log. */
-  relieve(log: QueueLog): void {
-    if (!this.isOverWindow) return;
+  /**
+   * Takes content out of memory until the window is kept: what the disk has leaves now, the rest is given to the log.
+   * @returns true when some of it could leave now and more is to: call it again in the next turn
+   */
+  relieve(log: QueueLog): boolean {
+    if (!this.isOverWindow) return false;
+    const before = this.totals.memoryBytes;
+    let isMore = false;
     const target = this.windowBytesMax * WINDOW_SHARE_AFTER_PAGING;
     const headBytesMax = this.headBytesMax();
     let excess = this.totals.memoryBytes - target;
     for (let i = this.lanes.length - 1; i >= 0 && excess > 0; i--) {
       const lane = this.lanes[i]!;
-      lane.page(log, excess, headBytesMax);
+      if (!lane.page(log, excess, headBytesMax)) isMore = true;
       excess -= lane.leavingMemoryBytes;
     }
     this.leave();
+    return isMore || (this.isOverWindow && this.totals.memoryBytes < before);
   }
 
   /** After the log has stored something: what was asked to leave memory does. */

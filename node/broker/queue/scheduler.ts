@@ -10,6 +10,7 @@
  *
  * Must not know messages.
  */
+import { LazyMap } from '../../../proto/base/lazy-map.ts';
 import type { ConsumerSink, SubscribeRequest } from './queue.ts';
 
 export class Consumer {
@@ -78,7 +79,7 @@ class Level {
 export class Scheduler {
   private readonly isSingleActive: boolean;
   /** All subscriptions, oldest first. */
-  private readonly consumers = new Map<number, Consumer>();
+  private readonly consumers = new LazyMap<number, Consumer>();
   /** Highest priority first. */
   private readonly levels: Level[] = [];
   /** No level before this index has anybody. */
@@ -114,7 +115,7 @@ export class Scheduler {
     return this.consumers.get(holder) ?? null;
   }
 
-  all(): IterableIterator<Consumer> {
+  all(): Iterable<Consumer> {
     return this.consumers.values();
   }
 

@@ -1,45 +1,42 @@
 /**
  * What has been handed out and not settled, by holder and position.
  *
- * Hot: one insert and one delete in a Map per message; the last holder is kept
- * at hand, because settles come in runs. Must not know what a settle does.
+ * Hot: one insert and one delete per message; the last holder is kept at hand,
+ * because settles come in runs. Must not know what a settle does.
  */
+import { LazyMap } from '../../../proto/base/lazy-map.ts';
 import { RingQueue } from '../../../proto/base/ring-queue.ts';
 import { type QueuedMessage, StoreState } from '../../../proto/entry/queued-message.ts';
+import { PositionMap } from './position-map.ts';
 import type { ConsumerSink } from './queue.ts';
+import { RETURNS_PER_TURN_MAX } from './returning.ts';
 import type { Consumer } from './scheduler.ts';
 
 export class Holder {
   readonly id: number;
   /** Null for a channel's basic.get, and after the subscription has ended. */
   consumer: Consumer | null;
-  /** In order of delivery. */
-  readonly items = new Map<number, QueuedMessage>();
+  items = new PositionMap();
   /** Who hears of an ack timeout; null for basic.get. */
   readonly sink: ConsumerSink | null;
   /** 0 for none. */
   readonly timeoutMs: number;
-  /** Monotonic time of each delivery, only with an ack timeout. */
-  readonly deliveredAtMs: Map<number, number> | null;
 
   constructor(id: number, consumer: Consumer | null, timeoutMs: number) {
     this.id = id;
     this.consumer = consumer;
     this.sink = consumer === null ? null : consumer.sink;
     this.timeoutMs = timeoutMs;
-    this.deliveredAtMs = timeoutMs > 0 ? new Map() : null;
   }
 
   /** When the oldest delivery was made; null when nothing is held or there is no timeout. */
   get oldestDeliveryMs(): number | null {
-    if (this.deliveredAtMs === null) return null;
-    for (const atMs of this.deliveredAtMs.values()) return atMs;
-    return null;
+    return this.timeoutMs === 0 || this.items.size === 0 ? null : this.items.oldestDeliveryMs();
   }
 }
 
 export class Unsettled {
-  private readonly holders = new Map<number, Holder>();
+  private readonly holders = new LazyMap<number, Holder>();
   private last: Holder | null = null;
   /** Handed out before the disk had them, to be forgotten then. By position, nearly. */
   private readonly unstored = new RingQueue<QueuedMessage>();
@@ -65,7 +62,7 @@ export class Unsettled {
     return this.totalMemoryBytes;
   }
 
-  all(): IterableIterator<Holder> {
+  all(): Iterable<Holder> {
     return this.holders.values();
   }
 
@@ -85,9 +82,9 @@ export class Unsettled {
   }
 
   add(holder: Holder, item: QueuedMessage, nowMs: number): void {
-    holder.items.set(item.position, item);
+    item.deliveredAtMs = nowMs;
+    holder.items.add(item);
     if (holder.consumer !== null) holder.consumer.unsettledCount++;
-    if (holder.deliveredAtMs !== null) holder.deliveredAtMs.set(item.position, nowMs);
     this.totalCount++;
     this.totalBytes += item.bodyBytes;
     if (item.message === null) return;
@@ -98,30 +95,30 @@ export class Unsettled {
   /** The message back from its holder; null when the holder has none of that identity (rule 3). */
   take(holder: Holder, epoch: number, position: number): QueuedMessage | null {
     const item = holder.items.get(position);
-    if (item === undefined || item.epoch !== epoch) return null;
+    if (item === null || item.epoch !== epoch) return null;
     holder.items.delete(position);
     if (holder.consumer !== null) holder.consumer.unsettledCount--;
-    if (holder.deliveredAtMs !== null) holder.deliveredAtMs.delete(position);
     this.exit(item);
     return item;
   }
 
-  /** Ends a holder that has gone: what it had, lowest position first. Each counts as unsettled until `exit`. */
-  end(holder: Holder): QueuedMessage[] {
-    const items = inOrder(holder);
-    holder.items.clear();
+  /** Ends a holder that has gone: see `takeAll`. */
+  end(holder: Holder): Iterator<QueuedMessage> {
+    const items = this.takeAll(holder);
     this.close(holder);
     return items;
   }
 
-  /** Everything a holder has, lowest position first. It holds nothing afterwards. */
-  takeAll(holder: Holder): QueuedMessage[] {
-    const items = inOrder(holder);
-    holder.items.clear();
+  /**
+   * Everything a holder has; it holds nothing afterwards. Each counts as unsettled until `exit`. Lowest position first,
+   * unless it is much and does not lie in that order already: then as it was delivered.
+   */
+  takeAll(holder: Holder): Iterator<QueuedMessage> {
+    const { items } = holder;
+    holder.items = new PositionMap();
     if (holder.consumer !== null) holder.consumer.unsettledCount = 0;
-    if (holder.deliveredAtMs !== null) holder.deliveredAtMs.clear();
-    for (const item of items) this.exit(item);
-    return items;
+    if (items.isInOrder || items.size > RETURNS_PER_TURN_MAX) return items.values();
+    return [...items.values()].sort((a, b) => a.position - b.position).values();
   }
 
   /** Lets the content of a message just handed out leave memory, now or when the disk has it. Transient ones stay. */
@@ -186,13 +183,4 @@ export class Unsettled {
     this.totalMemoryCount--;
     this.totalMemoryBytes -= item.message.memoryBytes;
   }
-}
-
-/** Nearly always they are: what is delivered for the first time comes in order. */
-function inOrder(holder: Holder): QueuedMessage[] {
-  const items = [...holder.items.values()];
-  for (let i = 1; i < items.length; i++) {
-    if (items[i]!.position < items[i - 1]!.position) return items.sort((a, b) => a.position - b.position);
-  }
-  return items;
 }

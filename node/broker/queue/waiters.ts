@@ -2,6 +2,7 @@
  * Who waits for an answer of this queue that needs the disk: basic.get of a
  * message that has to be read first, and barriers of transactions.
  */
+import { LazyMap } from '../../../proto/base/lazy-map.ts';
 import { RingQueue } from '../../../proto/base/ring-queue.ts';
 import type { HolderId, Queue, QueueReplySink } from './queue.ts';
 
@@ -25,7 +26,7 @@ interface WaitingBarrier {
 export class Waiters {
   private readonly queue: GetQueue;
   private gets = new RingQueue<WaitingGet>();
-  private readonly barriers = new Map<number, WaitingBarrier>();
+  private readonly barriers = new LazyMap<number, WaitingBarrier>();
   private nextBarrier = 1;
 
   constructor(queue: GetQueue) {

@@ -11,6 +11,7 @@
  */
 
 import { MethodId } from '../../../proto/amqp091/methods.generated.ts';
+import { LazyMap, LazySet } from '../../../proto/base/lazy-map.ts';
 import { RingQueue } from '../../../proto/base/ring-queue.ts';
 import type { Message } from '../../../proto/entry/message.ts';
 import { type HolderId, type Queue, SettleOutcome } from '../../broker/queue/queue.ts';
@@ -51,7 +52,7 @@ class HeldDelivery {
 export const UNSETTLED_MAX = 1_000_000;
 export const UNSETTLED_CRITICAL_MAX = 2000;
 /** Of one `multiple`: 1,000,000 at once took 240 ms, in which nobody else was served. */
-const SETTLES_PER_TURN_MAX = 10_000;
+const SETTLES_PER_TURN_MAX = 3_000;
 
 const TWO_TO_32 = 4_294_967_296;
 
@@ -62,10 +63,10 @@ export class ChannelConsume implements ConsumerOwner, ReplyOwner {
   globalPrefetch = 0;
   replySubscription: ReplySubscription | null = null;
   private readonly channel: Channel;
-  private readonly consumersByTag = new Map<string, Consumer>();
+  private readonly consumersByTag = new LazyMap<string, Consumer>();
   /** Consumers that were cancelled and still hold unsettled deliveries. */
-  private readonly lingering = new Set<Consumer>();
-  private readonly getsByQueueId = new Map<number, GetHolding>();
+  private readonly lingering = new LazySet<Consumer>();
+  private readonly getsByQueueId = new LazyMap<number, GetHolding>();
   private readonly unsettled = new Unsettled();
   private readonly held = new RingQueue<HeldDelivery>();
   private deferredCancels: Consumer[] = [];
@@ -141,6 +142,8 @@ export class ChannelConsume implements ConsumerOwner, ReplyOwner {
     if (consumer.isAutoAck) {
       tag = this.unsettled.skip();
       counters.deliverNoAck++;
+      // Whom it was delivered to before may still be sent it from there.
+      if (message.lentParts.length > 0 && !isRedelivered) host.outbox.giveWhenSent(message.lentParts);
     } else {
       tag = this.unsettled.add(consumer, epoch, position);
       consumer.unsettledCount++;
@@ -235,8 +238,8 @@ export class ChannelConsume implements ConsumerOwner, ReplyOwner {
   }
 
   private settleEntry(entry: UnsettledEntry, outcome: SettleOutcome): void {
-    const { publishing } = this.channel;
-    if (publishing.mode === 'tx') publishing.transaction.addSettle(entry, outcome);
+    const { transaction } = this.channel.publishing;
+    if (transaction !== null) transaction.addSettle(entry, outcome);
     else this.apply(entry.holding!, entry.epoch, entry.position, outcome);
   }
 
@@ -358,13 +361,36 @@ export class ChannelConsume implements ConsumerOwner, ReplyOwner {
     this.replySubscription = null;
   }
 
+  /** The connection has ended: what still comes is not handed out, its queue has it back when it is released. */
+  end(): void {
+    this.isClosed = true;
+  }
+
+  /** After `end`: the queues look for somebody else. */
+  stop(): void {
+    for (const consumer of this.consumersByTag.values()) consumer.setFlow(false);
+    this.replySubscription?.setFlow(false);
+  }
+
+  /** After `stop`: releases at most `countMax` of its consumers. @returns how many */
+  releaseSome(countMax: number): number {
+    let count = 0;
+    for (const consumer of this.consumersByTag.values()) {
+      if (count >= countMax) break;
+      this.consumersByTag.delete(consumer.consumerTag);
+      this.releaseConsumer(consumer);
+      count++;
+    }
+    return count;
+  }
+
   /** Everything goes back to its queue, in order; the queues know what is whose. */
   close(): void {
     this.isClosed = true;
     // First those who take without acks: what the others give back would be lost with them.
     for (const consumer of this.consumersByTag.values()) if (consumer.isAutoAck) this.releaseConsumer(consumer);
     for (const consumer of this.consumersByTag.values()) if (!consumer.isAutoAck) this.releaseConsumer(consumer);
-    for (const consumer of this.lingering) this.releaseConsumer(consumer);
+    for (const consumer of this.lingering.values()) this.releaseConsumer(consumer);
     for (const holding of this.getsByQueueId.values()) holding.queue.release(holding.holder);
     this.consumersByTag.clear();
     this.lingering.clear();

@@ -9,6 +9,7 @@ import type { HolderId } from '../../broker/queue/queue.ts';
 import type { Session } from '../../broker/session.ts';
 import type { Outbox } from '../outbox.ts';
 import type { Timers } from '../timers.ts';
+import type { UnfinishedShare } from '../unfinished-contents.ts';
 import type { Channel } from './channel.ts';
 import type { RouteBudget } from './route-cache.ts';
 import type { KeptBudget } from './waiting.ts';
@@ -29,6 +30,7 @@ export interface ChannelHost {
   readonly capabilities: ClientCapabilities;
   readonly routeBudget: RouteBudget;
   readonly keptBudget: KeptBudget;
+  readonly unfinished: UnfinishedShare;
   readonly maxMessageBytes: number;
   readonly consumerTimeoutMs: number;
   /** Hardly any memory is left. */

@@ -4,6 +4,7 @@
  *
  *   open --- AmqpError (channel) ---> closing --- close-ok ---> closed
  *     \---- channel.close ---------------------------------------^
+ *      \--- the connection has ended ---> ending --- released ---^
  *
  * While it waits its frames are kept; while it is closing they are dropped
  * (behaviour 28). What methods do is in channel-methods/, publishing in
@@ -41,7 +42,7 @@ export class Channel implements QueueReplySink {
   readonly counters = new ChannelCounters();
   readonly publishing: ChannelPublish;
   readonly consuming: ChannelConsume;
-  state: 'open' | 'closing' | 'closed' = 'open';
+  state: 'open' | 'closing' | 'ending' | 'closed' = 'open';
   /** What the empty queue name means (behaviour 64); '' while none was declared. */
   lastDeclaredQueue = '';
 
@@ -166,10 +167,18 @@ export class Channel implements QueueReplySink {
 
   // Ending.
 
+  /** The connection has ended: nothing comes in or goes out any more; `close` follows, perhaps turns later. */
+  end(): void {
+    if (this.state !== 'open') return;
+    this.state = 'ending';
+    this.publishing.end();
+    this.consuming.end();
+  }
+
   /** The client sent channel.close, or its connection ends: everything unsettled goes back. Sends nothing. */
   close(): void {
     if (this.state === 'closed') return;
-    if (this.state === 'open') this.releaseAll();
+    if (this.state !== 'closing') this.releaseAll();
     this.state = 'closed';
     this.host.onChannelClosed(this);
   }
@@ -234,8 +243,8 @@ export class Channel implements QueueReplySink {
       consumers: consuming.consumerCount,
       unsettled: consuming.unsettledCount,
       unconfirmed: publishing.unconfirmedCount,
-      uncommitted: publishing.transaction.publishCount,
-      acksUncommitted: publishing.transaction.settleCount,
+      uncommitted: publishing.transaction?.publishCount ?? 0,
+      acksUncommitted: publishing.transaction?.settleCount ?? 0,
       state: this.state === 'open' ? (publishing.isFlowOpen ? 'running' : 'flow') : 'closing',
       counters: this.counters,
     };

@@ -1,6 +1,7 @@
 /**
  * The channels of one connection by number: opens them, finds the one a frame
- * is for, and answers for those that are not there.
+ * is for, answers for those that are not there, and ends them with the
+ * connection, some at a time.
  *
  * Source: behaviours 23 to 31.
  */
@@ -8,19 +9,26 @@ import { ReplyCode } from '../../../proto/amqp091/errors.ts';
 import { decodeMethod } from '../../../proto/amqp091/method-codec.ts';
 import { MethodId } from '../../../proto/amqp091/methods.generated.ts';
 import type { ChannelStatus } from '../../broker/front-end.ts';
+import type { Ending } from '../endings.ts';
 import { Channel } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
 import { connectionError, DropConnection, expectedChannelOpen, unexpectedFrame } from './method-errors.ts';
 
+/** What opening a channel counts as, in bytes of input: it takes as long as publishing so much, and leaves 1.7 KB. */
+export const CHANNEL_INPUT_BYTES = 4096;
+
 export interface ChannelsHost extends ChannelHost {
+  readonly gate: { count(bytes: number): void };
   readonly channelMax: number;
 }
 
-export class Channels {
+export class Channels implements Ending {
   private readonly host: ChannelsHost;
   private readonly byNumber = new Map<number, Channel>();
   /** The channel of the last frame: most frames are for the same one. */
   private last: Channel | null = null;
+  /** While the connection ends: those whose consumers take more, and those that are not released. */
+  private unstopped: IterableIterator<Channel> | null = null;
 
   constructor(host: ChannelsHost) {
     this.host = host;
@@ -49,6 +57,12 @@ export class Channels {
     const channel = this.find(number);
     if (channel === null) throw unexpectedFrame('method frame, got non method frame instead', 0);
     if (channel.state === 'open') channel.onContent(kind, bytes, start, end);
+  }
+
+  /** Whether body frames of this channel are copied, or not needed at all. */
+  isCopying(number: number): boolean {
+    const channel = number <= 0 ? null : this.find(number);
+    return channel !== null && channel.state === 'open' && !channel.isBusy && channel.publishing.isCopying;
   }
 
   /** Hot path. */
@@ -92,8 +106,43 @@ export class Channels {
     for (const channel of this.byNumber.values()) if (channel.state === 'open') channel.consuming.updateLimit();
   }
 
-  closeAll(): void {
-    for (const channel of [...this.byNumber.values()]) channel.close();
+  /** The connection has ended: nothing comes in or goes out any more. What the channels hold is released later. */
+  end(): void {
+    for (const channel of this.byNumber.values()) channel.end();
+    this.unstopped = this.byNumber.values();
+  }
+
+  // Ending, after `end`.
+
+  get remaining(): number {
+    let count = 0;
+    for (const channel of this.byNumber.values()) count += 1 + channel.consuming.consumerCount;
+    return count;
+  }
+
+  stopSome(countMax: number): number {
+    let count = 0;
+    while (count < countMax) {
+      const next = this.unstopped?.next();
+      if (next === undefined || next.done === true) break;
+      next.value.consuming.stop();
+      count += 1 + next.value.consuming.consumerCount;
+    }
+    return count;
+  }
+
+  releaseSome(countMax: number): number {
+    let count = 0;
+    for (const channel of this.byNumber.values()) {
+      const { consuming } = channel;
+      if (consuming.consumerCount > countMax - count) {
+        return count + consuming.releaseSome(countMax - count);
+      }
+      count += 1 + consuming.consumerCount;
+      channel.close();
+      if (count >= countMax) break;
+    }
+    return count;
   }
 
   statuses(): readonly ChannelStatus[] {
@@ -129,6 +178,7 @@ export class Channels {
     }
     if (this.byNumber.size > 0) this.host.session.checkRoom('second channel of a connection');
     this.host.session.openChannel();
+    this.host.gate.count(CHANNEL_INPUT_BYTES);
     this.byNumber.set(number, new Channel(number, this.host));
     this.host.send(number, { name: 'channel.open-ok' });
   }

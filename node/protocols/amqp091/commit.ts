@@ -1,7 +1,7 @@
 /**
- * One tx.commit under way: everything was applied in one turn; commit-ok waits
- * until every publish has been answered and every queue concerned says that
- * what it was given is safe.
+ * One tx.commit under way: everything is applied, in one turn unless none of it
+ * is stored; commit-ok waits until every publish has been answered and every
+ * queue concerned says that what it was given is safe.
  */
 import type { Queue, QueueReply, QueueReplySink } from '../../broker/queue/queue.ts';
 import { MOVED_RETRIES_MAX } from './waiting.ts';

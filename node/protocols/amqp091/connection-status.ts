@@ -2,7 +2,13 @@
 
 import { plainTable } from '../../admin/plain-table.ts';
 import type { ConnectionStatus } from '../../broker/front-end.ts';
+import type { ClientSocket } from '../client-socket.ts';
 import type { Connection } from './connection.ts';
+
+/** As RabbitMQ names it. */
+export function connectionName({ peerHost, peerPort, host, port }: ClientSocket): string {
+  return `${peerHost}:${peerPort} -> ${host}:${port}`;
+}
 
 export function connectionStatus(connection: Connection): ConnectionStatus {
   const { socket, identity, handshake, gate, outbox } = connection;

@@ -23,18 +23,20 @@ import type { Identity, Session } from '../../broker/session.ts';
 import type { ClientSocket, SocketListener } from '../client-socket.ts';
 import type { FrontEndContext } from '../front-end-context.ts';
 import type { PendingHandshake } from '../handshakes.ts';
-import { Outbox, type OutboxOwner } from '../outbox.ts';
+import { Outbox } from '../outbox.ts';
 import type { TimerHandle, Timers } from '../timers.ts';
-import { AlarmHold, type AlarmHoldOwner } from './alarm-hold.ts';
+import { UnfinishedShare } from '../unfinished-contents.ts';
+import { AlarmHold } from './alarm-hold.ts';
 import type { Channel } from './channel.ts';
-import type { ChannelHost } from './channel-host.ts';
 import { Channels } from './channels.ts';
-import { connectionStatus } from './connection-status.ts';
-import { Handshake, type HandshakeHost } from './handshake.ts';
-import { Heartbeat, type HeartbeatOwner } from './heartbeat.ts';
+import type { ConnectionRoles } from './connection-roles.ts';
+import { connectionName, connectionStatus } from './connection-status.ts';
+import { Handshake } from './handshake.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Input } from './input.ts';
 import { DropConnection, unexpectedFrame, unexpectedInStateRunning } from './method-errors.ts';
 import type { ProtocolVersion } from './protocol.ts';
-import { ReadingGate, type ReadingGateOwner } from './reading-gate.ts';
+import { ReadingGate } from './reading-gate.ts';
 import { openRefusedError, refusalError } from './reply-codes.ts';
 
 /** From a refused login, or a wrong step before it, to the end of the socket. */
@@ -44,9 +46,7 @@ export const CLOSE_TIMEOUT_MS = 5000;
 
 type ConnectionState = 'handshake' | 'running' | 'draining' | 'closing' | 'silent' | 'ended' | 'gone';
 
-type Host = ChannelHost & HandshakeHost & OutboxOwner & HeartbeatOwner & ReadingGateOwner & AlarmHoldOwner;
-
-export class Connection implements Host, FrameSink, SocketListener, ClientConnection, PendingHandshake {
+export class Connection implements ConnectionRoles, FrameSink, SocketListener, ClientConnection, PendingHandshake {
   readonly context: FrontEndContext;
   readonly socket: ClientSocket;
   readonly handshake: Handshake;
@@ -57,6 +57,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
   readonly counters = new ConnectionCounters();
   readonly routeBudget = { routes: 0 };
   readonly keptBudget = { bytes: 0 };
+  readonly unfinished: UnfinishedShare;
   readonly connectedAtMs: number;
   state: ConnectionState = 'handshake';
   channelMax = 0;
@@ -65,6 +66,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
 
   private readonly version: ProtocolVersion;
   private readonly parser: FrameParser;
+  private readonly input: Input;
   private heartbeat: Heartbeat | null = null;
   private openSession: Session | null = null;
   /** Handshake time-out, then the one timer of the closing states. */
@@ -74,6 +76,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
 
   constructor(socket: ClientSocket, version: ProtocolVersion, context: FrontEndContext) {
     const { broker, settings, access, product, buffers } = context;
+    this.unfinished = new UnfinishedShare(context.unfinished, this);
     this.context = context;
     this.socket = socket;
     this.version = version;
@@ -81,10 +84,11 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
     this.frameMax = settings.initialFrameMax;
     this.parser = new FrameParser(this, settings.initialFrameMax);
     this.outbox = new Outbox(socket, buffers, broker.turn, this);
-    this.gate = new ReadingGate(this, broker.turn, broker.clock);
+    this.gate = new ReadingGate(this, broker.turn, broker.clock, context.inputTurn);
     this.alarmHold = new AlarmHold(this, broker.alarms);
     this.handshake = new Handshake(this, access, settings, product);
     this.channelSet = new Channels(this);
+    this.input = new Input(this.parser, this.gate, this.channelSet, this);
     context.handshakes.begin(this);
   }
 
@@ -165,23 +169,17 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
 
   onData(chunk: Buffer): void {
     this.counters.receivedBytes += chunk.length;
-    if (this.isDeaf) return;
-    this.gate.count(chunk.length);
-    this.parse(chunk);
+    if (!this.isDeaf) this.input.take(chunk);
+  }
+
+  borrow(chunk: Buffer): boolean {
+    if (this.state !== 'running' || !this.input.borrow(chunk)) return false;
+    this.counters.receivedBytes += chunk.length;
+    return true;
   }
 
   private get isDeaf(): boolean {
     return this.state === 'silent' || this.state === 'ended' || this.state === 'gone';
-  }
-
-  /** Null goes on with what the parser kept. */
-  private parse(chunk: Buffer | null): void {
-    try {
-      if (chunk === null) this.parser.resume();
-      else this.parser.push(chunk);
-    } catch (error) {
-      this.onError(error);
-    }
   }
 
   onMethod(channel: number, classId: number, methodId: number, bytes: Buffer, start: number, end: number): void {
@@ -290,8 +288,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
   }
 
   get name(): string {
-    const { peerHost, peerPort, host, port } = this.socket;
-    return `${peerHost}:${peerPort} -> ${host}:${port}`;
+    return connectionName(this.socket);
   }
 
   // Alarms and back-pressure.
@@ -329,7 +326,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
   goOnReading(): void {
     if (this.isDeaf) return;
     this.isReading = true;
-    this.parse(null);
+    this.input.goOn();
     if (this.isReading) this.socket.resume();
   }
 
@@ -360,6 +357,10 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
   }
 
   // Ending.
+
+  onUnfinishedOverflow(text: string): void {
+    this.fail(new AmqpError('connection', ReplyCode.resourceError, text));
+  }
 
   /** By an operator, or because vhost or user is gone, or the node stops (behaviour 149). */
   close(text: string): void {
@@ -450,15 +451,14 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
 
   /** Gives back everything the connection holds in the broker, once. */
   private releaseAll(): Promise<void> {
-    if (this.isReleased) return Promise.resolve();
-    this.isReleased = true;
-    const { connections } = this.context.broker;
     this.heartbeat?.stop();
-    this.channelSet.closeAll();
-    if (this.openSession === null) return Promise.resolve();
+    if (this.openSession === null || this.isReleased) return Promise.resolve();
+    this.isReleased = true;
+    const { broker, endings } = this.context;
     this.alarmHold.stop();
-    connections.remove(this);
-    return this.openSession.close();
+    broker.connections.remove(this);
+    this.channelSet.end();
+    return new Promise((resolve) => endings.begin(this.channelSet, () => resolve(this.session.close())));
   }
 
   private setState(state: ConnectionState): void {
@@ -472,7 +472,7 @@ export class Connection implements Host, FrameSink, SocketListener, ClientConnec
   }
 
   /** What came out of parsing: the client's doing, or a bug that goes on up and ends the process. */
-  private onError(error: unknown): void {
+  onInputError(error: unknown): void {
     if (error instanceof AmqpError) this.fail(error);
     else if (error instanceof Refusal) this.fail(refusalError(error, 0, 0));
     else if (error instanceof DropConnection) this.drop(error.message);

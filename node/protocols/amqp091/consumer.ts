@@ -141,13 +141,15 @@ export class Consumer implements ConsumerSink, QueueReplySink, Holding {
   onQueueReply(_queue: Queue, token: number, reply: QueueReply): void {
     if (this.state !== 'resubscribing' || token !== this.resubscribeToken) return;
     if (reply.type === 'subscribed') this.activate();
-    else if (reply.type === 'moved') this.owner.later(this.resubscribeLater);
+    else if (reply.type === 'moved') this.resubscribeLater();
     else this.endByBroker();
   }
 
-  private readonly resubscribeLater = (): void => {
-    if (this.state === 'resubscribing') this.resubscribe();
-  };
+  private resubscribeLater(): void {
+    this.owner.later(() => {
+      if (this.state === 'resubscribing') this.resubscribe();
+    });
+  }
 }
 
 /** A direct reply-to consumer: deliveries come from the broker's reply exchange, not from a queue (behaviours 124 to 127). */

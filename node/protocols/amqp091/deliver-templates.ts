@@ -6,6 +6,7 @@
  * the others: with keys that go round, forgetting all would mean keeping none.
  */
 import { DeliverTemplate } from '../../../proto/amqp091/frame-writer.ts';
+import { LazyMap } from '../../../proto/base/lazy-map.ts';
 import type { Address } from '../../../proto/entry/address.ts';
 
 /** About 64 KiB per consumer. */
@@ -18,7 +19,7 @@ const ADDRESS_BYTES_MAX = 512;
 export class DeliverTemplates {
   private readonly channelNumber: number;
   private readonly consumerTag: string;
-  private readonly byAddress = new Map<Address, DeliverTemplate>();
+  private readonly byAddress = new LazyMap<Address, DeliverTemplate>();
   private lastAddress: Address | null = null;
   private last: DeliverTemplate | null = null;
   private reused: DeliverTemplate | null = null;

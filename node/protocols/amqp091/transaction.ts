@@ -14,6 +14,11 @@ import { UnsettledEntry } from './unsettled.ts';
 export const TRANSACTION_OPERATIONS_MAX = 100_000;
 export const TRANSACTION_BYTES_MAX = 256 * 1024 * 1024;
 
+/** What messages are copied to, one behind the other: a buffer for each made the collector stop for 30 ms at a time. */
+const SLAB_BYTES_MIN = 4 * 1024;
+const SLAB_BYTES_MAX = 64 * 1024;
+
+const NO_BYTES = Buffer.alloc(0);
 const ACK_ID = 60 * 65_536 + 80;
 
 export interface TransactionPublish {
@@ -36,6 +41,9 @@ export class Transaction {
   private publishes: TransactionPublish[] = [];
   private settles: TransactionSettle[] = [];
   private publishBytes = 0;
+  /** Goes on to be filled by the next transaction. */
+  private slab: Buffer = NO_BYTES;
+  private slabAt = 0;
 
   get publishCount(): number {
     return this.publishes.length;
@@ -49,7 +57,7 @@ export class Transaction {
   addPublish(route: Route, message: Message, isMandatory: boolean): void {
     this.publishBytes += message.memoryBytes;
     this.checkLimits(PUBLISH_ID);
-    message.own();
+    this.copy(message);
     this.publishes.push({ route, message, isMandatory });
   }
 
@@ -71,6 +79,22 @@ export class Transaction {
     this.settles = [];
     this.publishBytes = 0;
     return { publishes, settles };
+  }
+
+  /** Out of the chunk it arrived in, which it may be a small part of. */
+  private copy(message: Message): void {
+    const { spanBytes } = message;
+    if (spanBytes > SLAB_BYTES_MAX / 8) {
+      message.own();
+      return;
+    }
+    if (this.slabAt + spanBytes > this.slab.length) {
+      const bytes = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, this.slab.length * 2));
+      this.slab = Buffer.allocUnsafeSlow(Math.max(bytes, spanBytes));
+      this.slabAt = 0;
+    }
+    message.moveTo(this.slab, this.slabAt);
+    this.slabAt += spanBytes;
   }
 
   private checkLimits(methodId: number): void {

@@ -1,22 +1,33 @@
 /**
  * Deliveries of one channel that the client has not settled, by delivery tag.
  *
- *       base                          next
- *        v                             v
- *   ... [ e | . | e | e | . | e | e ]  -     slot of tag t is t & mask; a hole was settled,
- *    \                                       or was a delivery that needs no ack
- *     stragglers: the few a client keeps for long, moved out so that the ring
- *     stays as large as what is unsettled, not as the distance between tags
+ *       base                                pagesFrom                    next
+ *        v                                   v                            v
+ *   ... [ e | . | e | e | . ........ | e | . ][ page ][ page ][ e | . |    ] -
+ *    \    slot of tag t is t & mask; a hole was settled, or was a delivery that needs no ack
+ *     \
+ *      stragglers: the few a client keeps for long, moved out so that the rest
+ *      stays as large as what is unsettled, not as the distance between tags
+ *
+ * A ring that grows up to PAGE_SLOTS; what does not fit into that goes to pages
+ * behind it, each of which becomes the ring when it is the oldest: nothing that
+ * is large is ever copied (a ring of a million took 50 ms to grow).
  *
  * Parallel arrays, nothing allocated per delivery. Tags start at 1 and rise by
  * 1 per delivery, basic.get and no-ack ones included (behaviours 30, 117, 157).
  */
+import { LazyMap } from '../../../proto/base/lazy-map.ts';
+import { RingQueue } from '../../../proto/base/ring-queue.ts';
 import type { Holding } from './holding.ts';
 
-/** Small: every channel has one, and many never consume. */
+/** Small: taken at the first delivery, and many channels have few at a time. */
 const SLOTS_MIN = 8;
-/** A ring larger than this with few entries is worth a clean-up instead of a larger ring. */
+/** A ring at least this large with few entries is worth a clean-up instead of more room. */
 const SPARSE_SLOTS_MIN = 1024;
+/** The largest ring, and the size of every page. Growing to it costs 20 us. */
+export const PAGE_SLOTS = 4096;
+/** Where there are no pages: above every tag. */
+const NO_PAGES = Number.POSITIVE_INFINITY;
 
 /** One unsettled delivery, read out. A single instance is reused by `take`: read it before the next call. */
 export class UnsettledEntry {
@@ -38,17 +49,36 @@ class Straggler {
   }
 }
 
+/** Slots of as many tags as it is long; an entry is where `holdings` is not null. */
+class Page {
+  readonly holdings: (Holding | null)[];
+  readonly epochs: number[];
+  readonly positions: number[];
+  readonly mask: number;
+
+  constructor(slots: number) {
+    this.holdings = new Array<Holding | null>(slots).fill(null);
+    this.epochs = new Array<number>(slots).fill(0);
+    this.positions = new Array<number>(slots).fill(0);
+    this.mask = slots - 1;
+  }
+}
+
+/** Of all channels before their first delivery, never written: nothing lies below `end`. */
+const NO_SLOTS = new Page(0);
+
 export class Unsettled {
   /** How many deliveries are unsettled. */
   count = 0;
-  private holdings: (Holding | null)[] = new Array<Holding | null>(SLOTS_MIN).fill(null);
-  private epochs: number[] = new Array<number>(SLOTS_MIN).fill(0);
-  private positions: number[] = new Array<number>(SLOTS_MIN).fill(0);
-  private mask = SLOTS_MIN - 1;
+  /** The tags from `base` on: all of them, or those below `pagesFrom`. */
+  private ring = NO_SLOTS;
+  /** Tags from `pagesFrom` on, PAGE_SLOTS each. */
+  private readonly pages = new RingQueue<Page>();
+  private pagesFrom = NO_PAGES;
   private base = 1;
   private next = 1;
   /** In rising order of tags, all below `base`. */
-  private stragglers = new Map<number, Straggler>();
+  private readonly stragglers = new LazyMap<number, Straggler>();
   private readonly entry = new UnsettledEntry();
 
   /** @returns the delivery tag of a delivery that needs no ack. */
@@ -71,17 +101,20 @@ export class Unsettled {
 
   has(tag: number): boolean {
     if (tag < this.base) return this.stragglers.has(tag);
-    return tag < this.next && this.holdings[tag & this.mask] !== null;
+    if (tag >= this.next) return false;
+    const page = this.pageOf(tag);
+    return page.holdings[tag & page.mask] !== null;
   }
 
   /** Removes and returns it; null when no unsettled delivery has this tag. */
   take(tag: number): UnsettledEntry | null {
     if (tag < this.base) return this.takeStraggler(tag);
-    const slot = tag & this.mask;
-    const holding = tag < this.next ? this.holdings[slot]! : null;
-    if (holding === null) return null;
-    const entry = this.read(tag, slot);
-    this.holdings[slot] = null;
+    if (tag >= this.next) return null;
+    const page = this.pageOf(tag);
+    const slot = tag & page.mask;
+    if (page.holdings[slot] === null) return null;
+    const entry = this.read(page, tag, slot);
+    page.holdings[slot] = null;
     this.count--;
     if (tag === this.base) this.advanceBase();
     return entry;
@@ -101,9 +134,9 @@ export class Unsettled {
     return this.next - 1;
   }
 
-  /** Size of the ring. */
+  /** Of the ring and all pages. */
   get slots(): number {
-    return this.mask + 1;
+    return this.ring.mask + 1 + this.pages.length * PAGE_SLOTS;
   }
 
   /** Puts entries back under their tags (rollback of a transaction). */
@@ -118,11 +151,12 @@ export class Unsettled {
   }
 
   private restoreStragglers(entries: readonly UnsettledEntry[]): void {
-    const all = [...this.stragglers];
+    const all = [...this.stragglers.entries()];
     for (const { deliveryTag, holding, epoch, position } of entries) {
       if (holding !== null) all.push([deliveryTag, new Straggler(holding, epoch, position)]);
     }
-    this.stragglers = new Map(all.sort((a, b) => a[0] - b[0]));
+    this.stragglers.clear();
+    for (const [tag, straggler] of all.sort((a, b) => a[0] - b[0])) this.stragglers.set(tag, straggler);
   }
 
   private takeStraggler(tag: number): UnsettledEntry | null {
@@ -138,63 +172,94 @@ export class Unsettled {
     return entry;
   }
 
-  private read(tag: number, slot: number): UnsettledEntry {
+  private read(page: Page, tag: number, slot: number): UnsettledEntry {
     const entry = this.entry;
     entry.deliveryTag = tag;
-    entry.holding = this.holdings[slot]!;
-    entry.epoch = this.epochs[slot]!;
-    entry.position = this.positions[slot]!;
+    entry.holding = page.holdings[slot]!;
+    entry.epoch = page.epochs[slot]!;
+    entry.position = page.positions[slot]!;
     return entry;
   }
 
+  /** @param tag `base` to `next`, and there is room for it */
+  private pageOf(tag: number): Page {
+    return tag < this.pagesFrom ? this.ring : this.pages.at(Math.floor((tag - this.pagesFrom) / PAGE_SLOTS));
+  }
+
   private put(tag: number, holding: Holding | null, epoch: number, position: number): void {
-    if (tag - this.base > this.mask) this.makeRoom(tag);
-    const slot = tag & this.mask;
-    this.holdings[slot] = holding;
-    this.epochs[slot] = epoch;
-    this.positions[slot] = position;
+    if (tag >= this.end) this.makeRoom(tag);
+    const page = this.pageOf(tag);
+    const slot = tag & page.mask;
+    page.holdings[slot] = holding;
+    page.epochs[slot] = epoch;
+    page.positions[slot] = position;
+  }
+
+  /** The first tag for which there is no room. */
+  private get end(): number {
+    if (this.pages.length > 0) return this.pagesFrom + this.pages.length * PAGE_SLOTS;
+    return this.base + this.ring.mask + 1;
   }
 
   private advanceBase(): void {
-    while (this.base < this.next && this.holdings[this.base & this.mask] === null) this.base++;
+    for (;;) {
+      const { holdings, mask } = this.ring;
+      const end = Math.min(this.next, this.pagesFrom);
+      while (this.base < end && holdings[this.base & mask] === null) this.base++;
+      if (this.base < this.pagesFrom) return;
+      this.nextPage();
+    }
+  }
+
+  /** The ring is empty and the oldest page becomes the ring. */
+  private nextPage(): void {
+    this.ring = this.pages.shift()!;
+    this.pagesFrom = this.pages.length === 0 ? NO_PAGES : this.pagesFrom + PAGE_SLOTS;
   }
 
   private makeRoom(tag: number): void {
     this.advanceBase();
-    const slots = this.mask + 1;
-    if (tag - this.base < slots) return;
-    const inRing = this.count - this.stragglers.size;
-    if (slots >= SPARSE_SLOTS_MIN && inRing < slots / 4) this.moveOldHalf(tag - slots / 2);
-    else this.grow();
+    if (tag < this.end) return;
+    const slots = this.slots;
+    const inSlots = this.count - this.stragglers.size;
+    if (slots >= SPARSE_SLOTS_MIN && inSlots < slots / 4) this.moveOld();
+    else if (slots < PAGE_SLOTS) this.grow();
+    if (tag >= this.end) this.addPage();
   }
 
-  /** Entries below `end` become stragglers: at most a quarter of the slots hold one, so this costs O(1) per delivery. */
-  private moveOldHalf(end: number): void {
+  /**
+   * The older half of the ring becomes stragglers, or all of it when there are pages: only where at most a quarter of
+   * the slots hold an entry, so this costs O(1) per delivery.
+   */
+  private moveOld(): void {
+    const { holdings, epochs, positions, mask } = this.ring;
+    const end = this.pages.length > 0 ? this.pagesFrom : this.base + (mask + 1) / 2;
     for (let tag = this.base; tag < end; tag++) {
-      const slot = tag & this.mask;
-      const holding = this.holdings[slot]!;
+      const slot = tag & mask;
+      const holding = holdings[slot]!;
       if (holding === null) continue;
-      this.stragglers.set(tag, new Straggler(holding, this.epochs[slot]!, this.positions[slot]!));
-      this.holdings[slot] = null;
+      this.stragglers.set(tag, new Straggler(holding, epochs[slot]!, positions[slot]!));
+      holdings[slot] = null;
     }
     this.base = end;
+    this.advanceBase();
   }
 
   private grow(): void {
-    const slots = (this.mask + 1) * 2;
-    const holdings = new Array<Holding | null>(slots).fill(null);
-    const epochs = new Array<number>(slots).fill(0);
-    const positions = new Array<number>(slots).fill(0);
+    const from = this.ring;
+    const to = new Page(Math.max(SLOTS_MIN, (from.mask + 1) * 2));
     for (let tag = this.base; tag < this.next; tag++) {
-      const from = tag & this.mask;
-      const to = tag & (slots - 1);
-      holdings[to] = this.holdings[from]!;
-      epochs[to] = this.epochs[from]!;
-      positions[to] = this.positions[from]!;
+      const slot = tag & from.mask;
+      const toSlot = tag & to.mask;
+      to.holdings[toSlot] = from.holdings[slot]!;
+      to.epochs[toSlot] = from.epochs[slot]!;
+      to.positions[toSlot] = from.positions[slot]!;
     }
-    this.holdings = holdings;
-    this.epochs = epochs;
-    this.positions = positions;
-    this.mask = slots - 1;
+    this.ring = to;
+  }
+
+  private addPage(): void {
+    if (this.pages.length === 0) this.pagesFrom = this.base + PAGE_SLOTS;
+    this.pages.push(new Page(PAGE_SLOTS));
   }
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SettleOutcome } from '../../../node/broker/queue/queue.ts';
+import { CUT_PER_TURN_MAX, LEAVING_COUNT_MAX } from '../../../node/broker/queue/ready-lane.ts';
 import { MESSAGE_OVERHEAD_BYTES } from '../../../proto/entry/message.ts';
 import { bodyOf, FakePublisher, messageOf, TestBench } from '../../support/queues/test-bench.ts';
 
@@ -186,3 +187,68 @@ function inChunk(chunk: Buffer): ReturnType<typeof messageOf> {
   message.bytes = chunk.subarray(100, 100 + message.bytes.length);
   return message;
 }
+
+test('transient messages that a consumer leaves behind when it dies leave memory again, and keep their order', () => {
+  for (const isWritten of [true, false]) {
+    const bench = new TestBench({ limits: { windowBytesMax: WINDOW } });
+    const count = 1000;
+    const { holder, consumer } = bench.subscribe({ prefetch: count });
+    fill(bench, count, false);
+    assert.equal(consumer.bodies.length, count);
+    assert.equal(bench.queue.readyCount, 0);
+    bench.queue.release(holder);
+    if (isWritten) {
+      bench.settle();
+      bench.advance(1000); // consumers were quick a moment ago: that would be no reason to page
+      bench.settle();
+      const { ready, memoryBytes } = bench.queue.status();
+      assert.equal(ready, count);
+      assert.ok(memoryBytes <= WINDOW, `${memoryBytes} bytes of ${WINDOW}`);
+    }
+    assert.deepEqual(numbersOf(bench.drain()), upTo(count));
+  }
+});
+
+test('what was given back and paged is handed out, given back again and purged like anything else', () => {
+  const bench = new TestBench({ limits: { windowBytesMax: WINDOW } });
+  const first = bench.subscribe({ prefetch: 300 });
+  fill(bench, 400, false);
+  bench.queue.release(first.holder);
+  bench.settle();
+  bench.advance(1000);
+  bench.settle();
+  const second = bench.subscribe({ prefetch: 200 });
+  bench.settle();
+  assert.deepEqual(numbersOf(second.consumer.bodies), upTo(200));
+  bench.queue.release(second.holder);
+  bench.settle();
+  bench.advance(1000);
+  bench.settle();
+  assert.equal(bench.queue.readyCount, 400);
+  const reply = bench.ask((token) => bench.queue.purge(bench.replies, token));
+  assert.deepEqual(reply, { type: 'purged', count: 400 });
+  bench.settle();
+  assert.deepEqual(numbersOf(bench.drain()), []);
+});
+
+test('a backlog leaves memory in portions: no commit gets more than so many of a lane, nor moves more', () => {
+  const bench = new TestBench({ limits: { windowBytesMax: WINDOW } });
+  const count = CUT_PER_TURN_MAX + LEAVING_COUNT_MAX;
+  for (let i = 0; i < count; i++) bench.publish(String(i));
+  bench.turn();
+  assert.equal(bench.store.unwrittenBytes, 0, 'first the head is cut, that alone is enough for a turn');
+  let most = 0;
+  let turns = 0;
+  for (; bench.queue.status().memoryBytes > WINDOW; turns++) {
+    assert.ok(turns < 1000);
+    const before = bench.queue.counters.diskWrites;
+    bench.turn();
+    bench.commit();
+    most = Math.max(most, bench.queue.counters.diskWrites - before);
+  }
+  assert.ok(most > 0 && most <= LEAVING_COUNT_MAX, `${most} in one commit`);
+  assert.deepEqual(
+    bench.drain(),
+    Array.from({ length: count }, (_, i) => String(i)),
+  );
+});

@@ -46,6 +46,8 @@ export class FakeQueue implements LiveQueue {
     this.settings = effectiveSettings(definition, policy);
   }
 
+  readonly isLed = true;
+
   get id(): number {
     return this.definition.id;
   }

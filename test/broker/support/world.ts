@@ -7,12 +7,14 @@ import type { Command, CommandReply } from '../../../cluster/metadata/commands.t
 import type { QueueDefinition, VhostDefinition } from '../../../cluster/metadata/definitions.ts';
 import { MetadataState } from '../../../cluster/metadata/state.ts';
 import { type MetadataClient, type MetadataListener, MetadataUnavailable } from '../../../cluster/metadata-client.ts';
+import type { PeerNetwork } from '../../../cluster/peer-network.ts';
 import type { Access, PermissionKind } from '../../../node/access/access.ts';
 import { Broker } from '../../../node/broker/broker.ts';
 import type { PolicySource } from '../../../node/broker/policies.ts';
 import type { QueueContext } from '../../../node/broker/queue/context.ts';
 import type { EffectivePolicy } from '../../../node/broker/queue/live-queue.ts';
 import { createQueue } from '../../../node/broker/queue/registry.ts';
+import { RemotePeers } from '../../../node/broker/remote/remote-peers.ts';
 import type { DeclareExchange, DeclareQueue, Identity, PublisherSink, Session } from '../../../node/broker/session.ts';
 import type { Clock } from '../../../proto/base/clock.ts';
 import { TurnQueue } from '../../../proto/base/turn-queue.ts';
@@ -39,6 +41,8 @@ export class FakeMetadata implements MetadataClient {
   appliedIndex = 0;
   /** Not null: the log takes nothing, for this reason. */
   unavailable: string | null = null;
+  /** Not null: commands go there, to a log shared with other nodes. */
+  shared: ((command: Command) => CommandReply) | null = null;
   /** Runs before the next command is applied: another client that is faster. */
   beforeApply: (() => void) | null = null;
   private readonly listeners: MetadataListener[] = [];
@@ -49,7 +53,7 @@ export class FakeMetadata implements MetadataClient {
     const before = this.beforeApply;
     this.beforeApply = null;
     before?.();
-    return this.apply(command);
+    return this.shared === null ? this.apply(command) : this.shared(command);
   }
 
   apply(command: Command): CommandReply {
@@ -118,6 +122,10 @@ export interface WorldOptions {
   readonly before?: readonly Command[];
   /** The queues of the broker, on a store in memory, in place of fake ones. */
   readonly hasRealQueues?: boolean;
+  /** Default node1. */
+  readonly nodeId?: string;
+  /** To other brokers; none by default. */
+  readonly network?: PeerNetwork;
 }
 
 export class World {
@@ -152,9 +160,10 @@ export class World {
           ? createQueue(definition, policy, context)
           : new FakeQueue(definition, policy);
       },
-      nodeId: 'node1',
+      nodeId: options.nodeId ?? 'node1',
       nodeName: 'rabbit@test',
       incarnation: 3,
+      remote: options.network === undefined ? null : new RemotePeers(options.network, turn),
       limits: { windowBytesMax: 1_000_000, unwrittenBytesMax: 1_000_000 },
       random: (bytes) => Buffer.alloc(bytes, ++this.randomCalls),
       wake: (atMs) => this.wakes.push(atMs),
@@ -254,6 +263,7 @@ export function queueDefinition(name: string, options: Partial<QueueDefinition> 
     owner: null,
     leader: 'node1',
     epoch: 0,
+    replication: null,
     ...options,
   };
 }

@@ -32,8 +32,9 @@ async function* stream(operations: AdminOperations, method: string, request: Fie
   if (entry?.kind === 'export') yield { json: Buffer.from(entry.handle(operations)) };
   if (entry?.kind !== 'table') return;
   const table = await translated(async () => entry.handle(operations, withDefaults(request)));
-  const rows = [...table.rows].map((row) => ({ cells: row.map(cellToMessage) }));
-  yield { columns: table.columns, rows };
+  const rows: Fields[] = [];
+  for await (const row of table.rows) rows.push({ cells: row.map(cellToMessage) });
+  yield { columns: table.columns, rows, notes: table.notes };
 }
 
 /** An absent field arrives as its default. */

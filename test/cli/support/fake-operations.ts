@@ -6,6 +6,7 @@ import {
   type AdminOperations,
   AdminRefusal,
   type Cell,
+  type ClusterStatus,
   type NodeStatus,
   type TableKind,
 } from '../../../node/admin/operations.ts';
@@ -34,14 +35,26 @@ export const fakeStatus: NodeStatus = {
   clusterName: 'rabbit@fake',
 };
 
+/** Two discs, one of them down, and a ram node that did not answer. */
+export const fakeCluster: ClusterStatus = {
+  clusterName: 'fakes',
+  members: [
+    { name: 'rabbit@fake', kind: 'disc', isRunning: true, report: { ...fakeStatus, alarms: ['memory', 'disk'] } },
+    { name: 'rabbit@down', kind: 'disc', isRunning: false, report: null },
+    { name: 'rabbit@mute', kind: 'ram', isRunning: true, report: null },
+  ],
+};
+
 export interface FakeTable {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
+  readonly notes?: readonly string[];
 }
 
 export interface FakeOperations extends AdminOperations {
   /** `users.add alice`, in order. */
   readonly calls: string[];
+  readonly cluster: AdminOperations['cluster'];
   readonly tables: AdminOperations['tables'];
   /** What `list` answers for a kind. */
   readonly tableByKind: Map<TableKind, FakeTable>;
@@ -57,12 +70,21 @@ export function createFakeOperations(): FakeOperations {
     tableByKind,
     nextRefusal: null,
     node: { name: 'rabbit@fake', status: () => fakeStatus, requestStop: () => void calls.push('stop') },
+    cluster: {
+      status: async () => fakeCluster,
+      runningNodes: () => {
+        calls.push('runningNodes');
+        const count = calls.filter((call) => call === 'runningNodes').length;
+        return Array.from({ length: count }, (_, index) => `rabbit@${index}`);
+      },
+      forget: (name) => record(`forget ${name}`),
+    },
     tables: {
-      list: (kind, vhost, columns) => {
-        calls.push(`list ${kind} ${vhost} ${columns.join(',')}`);
+      list: (kind, vhost, columns, scope) => {
+        calls.push(`list ${kind} ${vhost} ${columns.join(',')}${scope === 'all' ? '' : ` ${scope}`}`);
         if (columns.includes('nope')) throw new AdminRefusal('bad-columns', 'Info key(s) nope are not supported');
         throwNext();
-        return tableByKind.get(kind) ?? { columns: ['name'], rows: [] };
+        return { columns: ['name'], rows: [], notes: [], ...tableByKind.get(kind) };
       },
     },
     users: {
@@ -78,6 +100,12 @@ export function createFakeOperations(): FakeOperations {
       add: ({ name, description, tags }) => record(`addVhost ${name} ${description} ${tags.join(',')}`),
       setTracing: (name, isTracing) => record(`setTracing ${name} ${isTracing}`),
       delete: (name) => record(`deleteVhost ${name}`),
+    },
+    policies: {
+      set: (policy, isOperator) =>
+        record(`${isOperator ? 'setOperatorPolicy' : 'setPolicy'} ${Object.values(policy).join(' ')}`),
+      clear: (vhost, name, isOperator) =>
+        record(`${isOperator ? 'clearOperatorPolicy' : 'clearPolicy'} ${vhost} ${name}`),
     },
     queues: {
       purge: async (vhost, name) => {

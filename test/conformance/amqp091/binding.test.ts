@@ -60,7 +60,17 @@ const HEADER_MATCHES: readonly {
     misses: [{ a: true }],
   },
   { binding: { a: typed('d', 1.5) }, matches: [{ a: typed('f', 1.5) }], misses: [{ a: 1 }] },
-  { binding: { a: 'two' }, matches: [{ a: typed('x', Buffer.from('two')) }], misses: [] },
+  {
+    binding: { a: 'two' },
+    matches: [{ a: typed('x', Buffer.from('two')) }],
+    misses: [{ a: typed('x', Buffer.from('Two')) }],
+  },
+  { binding: { a: typed('x', Buffer.from('two')) }, matches: [{ a: 'two' }], misses: [{ a: 'two ' }] },
+  {
+    binding: { a: typed('A', ['two']) },
+    matches: [{ a: typed('A', ['two']) }],
+    misses: [{ a: typed('A', [typed('x', Buffer.from('two'))]) }],
+  },
   { binding: { a: typed('A', [1]) }, matches: [{ a: typed('A', [1]) }], misses: [{ a: typed('A', [typed('l', 1)]) }] },
   { binding: {}, matches: [{}, { a: 1 }], misses: [] },
   { binding: { 'x-match': 'all' }, matches: [{}, { a: 1 }], misses: [] },

@@ -64,8 +64,7 @@ export class LimitedWarren {
   }
 
   private async end(scope: Scope): Promise<void> {
-    if (process.env['LX'] !== undefined || !this.process.isRunning)
-      scope.diagnostic(`the broker had ended: ${this.process.output.slice(-2000)}`);
+    if (!this.process.isRunning) scope.diagnostic(`the broker had ended: ${this.process.output.slice(-2000)}`);
     for (const connection of this.connections) connection.destroy();
     this.memory.stop();
     await this.process.kill();

@@ -55,7 +55,8 @@ export class Taker {
     return this.count('basic.deliver') + this.count('basic.get-ok') + this.count('basic.return');
   }
 
-  async until(what: string, isThere: () => boolean, withinMs = 60_000): Promise<void> {
+  /** Waits long: what takes how long is for others to judge. */
+  async until(what: string, isThere: () => boolean, withinMs = 150_000): Promise<void> {
     const giveUpAt = performance.now() + withinMs;
     while (!isThere()) {
       if (performance.now() > giveUpAt) {

@@ -3,11 +3,14 @@
  * back what the broker wrote as methods in order.
  */
 
+import { InputTurn } from '../../../node/protocols/amqp091/input-turn.ts';
 import { BufferPool } from '../../../node/protocols/buffer-pool.ts';
+import { Endings } from '../../../node/protocols/endings.ts';
 import { FirstBytes } from '../../../node/protocols/first-bytes.ts';
 import type { FrontEndContext, FrontEndSettings } from '../../../node/protocols/front-end-context.ts';
 import { HANDSHAKES_MAX, Handshakes } from '../../../node/protocols/handshakes.ts';
 import { protocols } from '../../../node/protocols/registry.ts';
+import { UnfinishedContents } from '../../../node/protocols/unfinished-contents.ts';
 import type { FieldTable } from '../../../proto/amqp091/field-table.ts';
 import { FrameParser } from '../../../proto/amqp091/frame-parser.ts';
 import { methodFrame, writeBodyFrame, writeHeaderFrame } from '../../../proto/amqp091/frame-writer.ts';
@@ -17,6 +20,9 @@ import { encodeProperties, type Properties } from '../../../proto/amqp091/proper
 import { FakeBroker, FakeSocket, FakeTimers, FakeTurns, fakeAccess } from './fakes.ts';
 
 export const PROTOCOL_HEADER = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');
+
+/** Four messages of the largest size. */
+export const UNFINISHED_BYTES_MAX = 4_000_000;
 
 export const defaultSettings: FrontEndSettings = {
   frameMax: 131_072,
@@ -64,11 +70,14 @@ export class TestClient {
       broker: this.broker,
       access: fakeAccess,
       timers: this.timers,
-      buffers: new BufferPool(),
+      buffers: new BufferPool(this.timers),
       settings: { ...defaultSettings, ...settings },
       product: { name: 'Warren', version: '0.1.0', platform: 'test', clusterName: () => 'c' },
       log: { info: (text) => void this.log.push(text), warning: (text) => void this.log.push(text) },
       handshakes: new Handshakes(HANDSHAKES_MAX, () => {}),
+      endings: new Endings(this.turns.turn),
+      inputTurn: new InputTurn(this.turns.turn, this.broker.clock),
+      unfinished: new UnfinishedContents(UNFINISHED_BYTES_MAX),
     };
     const { seen } = this;
     this.parser = new FrameParser(

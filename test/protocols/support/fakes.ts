@@ -186,6 +186,7 @@ export class FakeQueue implements Queue {
       owner: null,
       leader: 'n',
       epoch: 1,
+      replication: null,
     };
   }
 
@@ -290,6 +291,13 @@ export class FakePublisher implements Publisher {
   publish(_route: Route, message: Message, token: number): PublishResult {
     this.published.push({ message, token });
     return this.results.shift() ?? PublishResult.accepted;
+  }
+
+  /** What `mayStore` answers. */
+  isStoring = true;
+
+  mayStore(): boolean {
+    return this.isStoring;
   }
 
   wouldRoute(): boolean {

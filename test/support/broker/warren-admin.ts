@@ -60,11 +60,13 @@ export class WarrenAdmin implements BrokerAdmin {
   }
 
   async connectionNames(): Promise<string[]> {
-    const { rows } = this.node().admin.tables.list('connections', '/', ['client_properties']);
-    return [...rows].flatMap(([properties]) => {
-      if (typeof properties !== 'object' || properties === null || !('connection_name' in properties)) return [];
-      return [String(properties.connection_name)];
-    });
+    const { rows } = this.node().admin.tables.list('connections', '/', ['client_properties'], 'all');
+    const names: string[] = [];
+    for await (const [properties] of rows) {
+      if (typeof properties !== 'object' || properties === null || !('connection_name' in properties)) continue;
+      names.push(String(properties.connection_name));
+    }
+    return names;
   }
 
   private async import(section: string, item: Item): Promise<void> {

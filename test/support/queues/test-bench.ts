@@ -396,6 +396,7 @@ export function definitionOf(
     owner: null,
     leader: 'n1',
     epoch: 1,
+    replication: null,
     ...partial,
   };
 }

@@ -64,6 +64,8 @@ export class WrappedQueue {
     this.inner = inner;
   }
 
+  readonly isLed = true;
+
   get id(): number {
     return this.inner.id;
   }

@@ -3,17 +3,18 @@ import { MethodId } from '../../../../proto/amqp091/methods.generated.ts';
 import type { Channel } from '../channel.ts';
 import { Commit } from '../commit.ts';
 import { preconditionFailed } from '../method-errors.ts';
+import type { Transaction } from '../transaction.ts';
 
 export function txSelect(channel: Channel): void {
   channel.publishing.selectTransaction();
   channel.send({ name: 'tx.select-ok' });
 }
 
-/** Everything in one turn; the answer when all of it is safe. */
+/** The answer when all of it is done, and safe. */
 export function txCommit(channel: Channel): void {
-  checkTransactional(channel, MethodId.txCommit);
+  const transaction = transactionOf(channel, MethodId.txCommit);
   const commit = new Commit(channel.consuming);
-  channel.publishing.commitPublishes(commit);
+  channel.publishing.commitPublishes(transaction, commit);
   channel.consuming.refill();
   channel.waitFor(commit.result, MethodId.txCommit, (result) => {
     channel.publishing.endCommit();
@@ -23,12 +24,13 @@ export function txCommit(channel: Channel): void {
 }
 
 export function txRollback(channel: Channel): void {
-  checkTransactional(channel, MethodId.txRollback);
-  const { settles } = channel.publishing.transaction.take();
+  const { settles } = transactionOf(channel, MethodId.txRollback).take();
   channel.consuming.restore(settles.map(({ entry }) => entry));
   channel.send({ name: 'tx.rollback-ok' });
 }
 
-function checkTransactional(channel: Channel, methodId: number): void {
-  if (channel.publishing.mode !== 'tx') throw preconditionFailed('channel is not transactional', methodId);
+function transactionOf(channel: Channel, methodId: number): Transaction {
+  const { transaction } = channel.publishing;
+  if (transaction === null) throw preconditionFailed('channel is not transactional', methodId);
+  return transaction;
 }
