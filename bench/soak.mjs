@@ -13,17 +13,18 @@
 // consumers that ack, put back and reject; dead letters, times to live,
 // priorities; consumers that are slow or stop reading; connections, channels,
 // queues and bindings that come and go, some cut off; and a backlog that grows and
-// is drained, three times in each quarter of the run.
+// is drained, twelve times in the run.
 //
 // Every message is in a book: what does not come, comes twice, out of order or
 // with another body is a finding. Every ten seconds a line: memory, data on disk,
 // round trip of a ping on a connection and thread of its own, rates, what is under
 // way, and the processor time of this program: near 100 % it would be what limits
 // the rate. At the end everything is taken, and a summary in Markdown compares the
-// first quarter with the last. Exit code 3 when something was lost, duplicated,
+// first quarter of what comes after the warm-up with the last, and says how much
+// memory grew per minute. Exit code 3 when something was lost, duplicated,
 // reordered or damaged, when messages are left or the broker failed, and, in runs
-// of ten minutes or more, when memory, disk or latency grew; 2 when it could not
-// be carried out.
+// of ten minutes or more, when disk, heap or latency grew, in runs of half an hour
+// when memory did; 2 when it could not be carried out.
 import { once } from 'node:events';
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -33,7 +34,7 @@ import { runningBroker, startBroker } from './soak/broker.mjs';
 import { World } from './soak/client.mjs';
 import { backlog, churn, pausing, shuffle, slow } from './soak/disturbances.mjs';
 import * as loads from './soak/loads.mjs';
-import { diskOf, heapOf, memoryOf, percentile, processorSeconds } from './soak/sampler.mjs';
+import { diskOf, heapOf, inUseOf, memoryOf, percentile, processorSeconds } from './soak/sampler.mjs';
 import { number, summarise } from './soak/summary.mjs';
 import { Findings } from './soak/track.mjs';
 
@@ -44,11 +45,13 @@ const heapEverySamples = 6;
 const pingsPerSecond = 50;
 const drainMsMax = 180_000;
 const cyclesPerRun = 12;
+const endingMs = 1000;
 const columns = [
   'min',
   'RSS',
   'anon',
   'heap',
+  'in use',
   'disk MB',
   'p50 ms',
   'p99 ms',
@@ -89,6 +92,8 @@ try {
   console.error(`soak: ${error.stack}`);
   process.on('uncaughtException', () => {}); // what clients meet while their broker stops
   process.exitCode = 2;
+  await delay(endingMs); // clients may know sooner than we do
+  if (!broker.isRunning()) console.error(`soak: the broker has ended with ${broker.ending()}`);
   await broker.stop();
 }
 process.exit();
@@ -109,6 +114,7 @@ async function soak() {
   const sinceStart = () => performance.now() - startedAt;
   await startLoads(world, sinceStart);
   const ping = await startPing();
+  ping.on('error', (error) => world.fail(new Error('the ping has failed', { cause: error })));
   startTicker(world);
   const samples = [];
   const untilMs = sinceStart() + minutes * 60_000;
@@ -126,6 +132,7 @@ async function soak() {
   const summary = summarise({
     samples,
     minutes,
+    cycleMinutes: minutes / cyclesPerRun,
     counts: { ...counts, returned, unroutable, redelivered: sum(world.tracks, 'redelivered') },
     findings,
     drained,
@@ -188,8 +195,10 @@ async function sampleUntil(untilMs, { world, ping, samples, sinceStart }) {
     const now = { at: sinceStart(), processor: processorSeconds(broker.pid), own: ownSeconds(), ...countsOf(world) };
     const seconds = (now.at - before.at) / 1000;
     const sample = {
+      minute: now.at / 60_000,
       ...memoryOf(broker.pid),
       heap: samples.length % heapEverySamples === 0 ? await heapOf(broker) : Number.NaN,
+      inUse: inUseOf(broker),
       disk: diskOf(broker.dataDir),
       p50: percentile(times, 0.5),
       p99: percentile(times, 0.99),
@@ -232,7 +241,7 @@ function head() {
 function line(now, before, seconds, sample, world) {
   const cells = [
     (now.at / 60_000).toFixed(1),
-    ...['rss', 'anon', 'heap', 'disk', 'p50', 'p99', 'processor', 'own'].map((name) => number(sample[name])),
+    ...['rss', 'anon', 'heap', 'inUse', 'disk', 'p50', 'p99', 'processor', 'own'].map((name) => number(sample[name])),
     ...['published', 'delivered'].map((name) => Math.round((now[name] - before[name]) / seconds)),
     world.openCount,
     world.findings.total,

@@ -111,6 +111,7 @@ function declareQueue(name: string): Command {
       owner: null,
       leader: '',
       epoch: 0,
+      replication: null,
     },
   };
 }

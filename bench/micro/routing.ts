@@ -129,6 +129,7 @@ function noQueue(): LiveQueue {
     owner: null,
     leader: '',
     epoch: 0,
+    replication: null,
   } as const;
   return Object.create({ id: 0, definition, settings: effectiveSettings(definition, null) });
 }

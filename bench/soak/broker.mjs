@@ -9,10 +9,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const inside = new URL('inside.mjs', import.meta.url).href;
 const startMsMax = 20_000;
 
 export function runningBroker({ uri, pid, dataDir }) {
-  return { uri, pid, dataDir, adminPort: null, isRunning: () => true, stop: async () => 0 };
+  return {
+    uri,
+    pid,
+    dataDir,
+    adminPort: null,
+    memoryFile: null,
+    isRunning: () => true,
+    ending: () => '',
+    stop: async () => 0,
+  };
 }
 
 export async function startBroker({ folder, program, warrenctl }) {
@@ -22,18 +32,22 @@ export async function startBroker({ folder, program, warrenctl }) {
   const dataDir = join(own, 'data');
   const settings = ['listeners.tcp.default=127.0.0.1:0', 'distribution.port=0', 'log.console.level=error'];
   const words = ['--data-dir', dataDir, '--ready-file', readyFile, ...settings.flatMap((text) => ['--set', text])];
-  const child = spawn(process.execPath, [program ?? join(root, 'bin/warren'), ...words], {
+  const memoryFile = join(own, 'memory.json');
+  const child = spawn(process.execPath, ['--import', inside, program ?? join(root, 'bin/warren'), ...words], {
     stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, SOAK_MEMORY_FILE: memoryFile },
   });
   const ready = await untilReady(child, readyFile);
   return {
     uri: `amqp://guest:guest@127.0.0.1:${ready.ports.amqp}`,
     pid: ready.pid,
     dataDir,
+    memoryFile,
     adminPort: ready.ports.admin,
     cookieFile: ready.cookieFile,
     warrenctl: warrenctl ?? join(root, 'bin/warrenctl'),
     isRunning: () => child.exitCode === null && child.signalCode === null,
+    ending: () => (child.signalCode === null ? `code ${child.exitCode}` : child.signalCode),
     stop: () => stop(child, folder === null ? own : null),
   };
 }

@@ -50,6 +50,12 @@ export function heapOf(broker) {
   });
 }
 
+/** Megabytes of objects and buffers at their lowest moment since the last sample; NaN of a broker that is not ours. */
+export function inUseOf({ memoryFile }) {
+  if (memoryFile === null || !existsSync(memoryFile)) return Number.NaN;
+  return JSON.parse(readFileSync(memoryFile, 'utf8')).inUseBytes / 1024 / 1024;
+}
+
 export function percentile(values, share) {
   if (values.length === 0) return Number.NaN;
   const sorted = Float64Array.from(values).sort();

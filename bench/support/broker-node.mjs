@@ -166,7 +166,7 @@ export class RabbitNode extends BrokerNode {
  * The script itself, not Debian's wrapper on the path: that one changes the
  * user and loses the environment.
  */
-function findRabbitServer() {
+export function findRabbitServer() {
   const debian = '/usr/lib/rabbitmq/bin/rabbitmq-server';
   if (existsSync(debian)) return debian;
   try {
