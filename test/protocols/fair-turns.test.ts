@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SETTLES_PER_TURN_MAX as SETTLES_PER_TURN } from '../../node/protocols/amqp091/channel-consume.ts';
 import { INPUT_MS_PER_TURN } from '../../node/protocols/amqp091/reading-gate.ts';
 import { EMPTY_TABLE } from '../../proto/amqp091/field-table.ts';
 import { methodFrame } from '../../proto/amqp091/frame-writer.ts';
@@ -16,7 +17,6 @@ import type { FakeQueue } from './support/fakes.ts';
 
 const get: Method = { name: 'basic.get', queue: 'q', noAck: true };
 const ackAll: Method = { name: 'basic.ack', deliveryTag: 0, multiple: true };
-const SETTLES_PER_TURN = 10_000;
 
 /** A client whose every basic.get takes `getMs`. */
 async function slowGets(getMs: number): Promise<{ client: TestClient; queue: FakeQueue }> {

@@ -52,7 +52,7 @@ class HeldDelivery {
 export const UNSETTLED_MAX = 1_000_000;
 export const UNSETTLED_CRITICAL_MAX = 2000;
 /** Of one `multiple`: 1,000,000 at once took 240 ms, in which nobody else was served. */
-const SETTLES_PER_TURN_MAX = 3_000;
+export const SETTLES_PER_TURN_MAX = 3_000;
 
 const TWO_TO_32 = 4_294_967_296;
 

@@ -10,6 +10,9 @@ import type { PeerIdentity } from '../../../../cluster/peer-network.ts';
 import { SystemClock } from '../../../../proto/base/clock.ts';
 import { TurnQueue } from '../../../../proto/base/turn-queue.ts';
 
+// Connections that were reset can keep Node's own cleanup at the end of a process going for ever: it is left out.
+process.on('exit', (code) => process.exit(code));
+
 /** A frame kind of nobody. */
 export const TEST_KIND = 200;
 
