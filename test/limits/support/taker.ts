@@ -56,7 +56,7 @@ export class Taker {
   }
 
   /** Waits long: what takes how long is for others to judge. */
-  async until(what: string, isThere: () => boolean, withinMs = 150_000): Promise<void> {
+  async until(what: string, isThere: () => boolean, withinMs = 60_000): Promise<void> {
     const giveUpAt = performance.now() + withinMs;
     while (!isThere()) {
       if (performance.now() > giveUpAt) {
