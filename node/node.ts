@@ -207,8 +207,17 @@ async function openAgreement(
       log: (line) => log.debug(line.text, { raft: line.level }),
     },
   });
+  const others = [...metadata.view.rows('nodes')].filter(({ nodeId }) => nodeId !== node.nodeId);
+  if (others.length > 0) throw aloneAmongOthers(others);
   stores.tellRaftFaults(metadata);
   return { metadata, network: null, peers: () => null, begin: () => metadata.start(), stop: () => metadata.stop() };
+}
+
+/** It would wait for a majority that it never asks. */
+function aloneAmongOthers(others: readonly NodeDefinition[]): StartError {
+  const names = others.map(({ name }) => name).join(', ');
+  const remedy = 'name the nodes of the cluster in cluster_formation.classic_config.nodes, or set cluster.port';
+  return new StartError(`this data directory is of a member of a cluster, with ${names}: ${remedy}`);
 }
 
 /** `load_definitions`: at each start, all of it or nothing. */

@@ -235,3 +235,22 @@ test('operators see the whole cluster from each node, and take out one that does
   await control(second!, 'forget_cluster_node', 'warren3@localhost');
   assert.equal(await names('disk_nodes'), 'warren1@localhost,warren2@localhost');
 });
+
+test("a member's data directory is not started as if it were alone", async (context) => {
+  const cluster = new LocalCluster(context);
+  await cluster.start();
+  await cluster.stop();
+  const data = join(cluster.folder, 'data');
+  const words = ['--data-dir', join(data, 'warren1'), '--port', '127.0.0.1:0', '--node-name', 'warren1@localhost'];
+  const child = spawn(process.execPath, [join(repositoryRoot, 'bin/warren'), ...words], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  context.after(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.on('data', (part) => {
+    said += part;
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 1);
+  assert.match(said, /is of a member of a cluster, with .*warren2@localhost.*: name the nodes of the cluster in/);
+});

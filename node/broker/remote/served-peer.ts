@@ -38,6 +38,8 @@ import { encodeReply, REMOVE_IF_EMPTY, REMOVE_IF_UNUSED } from './questions.ts';
 
 /** After a link broke: so long what its clients hold waits for them. A node that is held for dead loses it at once. */
 export const GRACE_MS = 10_000;
+/** How far behind its last publish a node may send one again: several times what it keeps unanswered of a queue. */
+const REPEATED_BEHIND_MAX = 131_072;
 
 export interface ServedPeerContext {
   /** The queue of that id as this node has it; null when there is none. */
@@ -53,17 +55,36 @@ class ServedPublisher implements PublishSink {
   lastSequence: number;
   /** Taken and not answered. */
   readonly pending = new Set<number>();
+  /** False: it began with one sent again, and a former life of this node may have taken that and those behind it. */
+  readonly isKnownWhole: boolean;
+  /** Those that were not taken, in case their answer got lost: a full queue's refusal must not become a confirm. */
+  private readonly refused = new Map<number, PublishOutcome>();
   private readonly peer: ServedPeer;
 
-  constructor(peer: ServedPeer, queue: Queue, lastSequence: number) {
+  constructor(peer: ServedPeer, queue: Queue, lastSequence: number, isKnownWhole: boolean) {
     this.peer = peer;
     this.queue = queue;
     this.lastSequence = lastSequence;
+    this.isKnownWhole = isKnownWhole;
   }
 
   onPublished(_queue: Queue, sequence: number, outcome: PublishOutcome): void {
     this.pending.delete(sequence);
+    if (outcome !== PublishOutcome.accepted) this.noteRefused(sequence, outcome);
     this.answer(sequence, outcome);
+  }
+
+  /** One that was taken or refused before, and is not pending, has come again. */
+  answerAgain(sequence: number): void {
+    this.answer(sequence, this.refused.get(sequence) ?? PublishOutcome.accepted);
+  }
+
+  private noteRefused(sequence: number, outcome: PublishOutcome): void {
+    this.refused.set(sequence, outcome);
+    for (const old of this.refused.keys()) {
+      if (old >= this.lastSequence - REPEATED_BEHIND_MAX) break;
+      this.refused.delete(old);
+    }
   }
 
   /** Lost without a link: the other node asks again. */
@@ -254,14 +275,14 @@ export class ServedPeer implements QueueRequestHandler, QueueReplySink, Deadline
     }
     let publisher = this.publishers.get(queueId);
     if (publisher === undefined) {
-      publisher = new ServedPublisher(this, queue, sequence - 1);
+      publisher = new ServedPublisher(this, queue, sequence - 1, !isRepeated);
       this.publishers.set(queueId, publisher);
-      // A former life of this node may have taken it already: it goes out as redelivered (rule 22).
-      message.isRepeated = isRepeated;
     } else if (sequence <= publisher.lastSequence) {
-      if (!publisher.pending.has(sequence)) publisher.answer(sequence, PublishOutcome.accepted);
+      if (!publisher.pending.has(sequence)) publisher.answerAgain(sequence);
       return;
     }
+    // A former life of this node may have taken it already: it goes out as redelivered (rule 22).
+    message.isRepeated = isRepeated && !publisher.isKnownWhole;
     publisher.lastSequence = sequence;
     publisher.pending.add(sequence);
     const outcome = queue.publish(message, publisher, sequence);

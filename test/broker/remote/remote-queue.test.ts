@@ -263,6 +263,29 @@ describe('the link breaks', () => {
     );
   });
 
+  test('rule 20: after a full queue refused it and before that was told: it is refused again, not confirmed', async () => {
+    const table = [
+      ['x-max-length', { t: 'I', v: 1 }],
+      ['x-overflow', { t: 'S', v: 'reject-publish' }],
+    ] as const;
+    const { two, onB } = await setUp({ isDurable: true, arguments: table });
+    for (const body of numbers(3)) onB.publish(body);
+    two.turns();
+    while (two.networkB.step());
+    two.turns();
+    two.cut();
+    two.connect();
+    two.settle();
+    assert.deepEqual(
+      [...onB.sink.done].sort(([a], [b]) => a - b),
+      [
+        [1, true],
+        [2, false],
+        [3, false],
+      ],
+    );
+  });
+
   test('rule 35: what was on its way to a consumer comes again, what it holds does not', async () => {
     const { two, onA, onB } = await setUp();
     const holder = onB.subscribe({ prefetch: 3 });
@@ -454,6 +477,28 @@ describe('a node goes', () => {
       "home node 'rabbit@node-a' of durable queue 'q' in vhost '/' is down or inaccessible",
     );
     assert.equal(onB.queue().status().state, 'down');
+  });
+
+  test('rule 22: what a former life of the leader may have taken is redelivered, all of it', async () => {
+    const { two, onA } = await setUp();
+    await two.b.session().declareQueue(queueRequest('q2', { isDurable: true }));
+    two.settle();
+    for (const body of numbers(3)) onA.publish(body, 'q2');
+    two.restartB();
+    two.settle();
+    onA.publish('4', 'q2');
+    onA.subscribe({}, onA.queue('q2'));
+    two.settle();
+    assert.deepEqual(
+      onA.deliveries.map((d) => [d.body, d.isRedelivered]),
+      [
+        ['1', true],
+        ['2', true],
+        ['3', true],
+        ['4', false],
+      ],
+    );
+    assert.deepEqual(onA.confirmed, [1, 2, 3, 4]);
   });
 
   test('a queue declared on the other node is led there', async () => {
